@@ -1,0 +1,43 @@
+//! Where an image's bytes live: a private mapping of the file, or memory of our own.
+
+use std::fs::File;
+
+use memmap2::MmapMut;
+
+/// The bytes of an image.
+pub(crate) enum Backing {
+    /// A copy-on-write mapping: pages that relocation does not touch stay the page cache's.
+    Mapped(MmapMut),
+    /// Decompressed or given by the caller.
+    Owned(Vec<u8>),
+}
+
+impl Backing {
+    /// Maps a whole file.
+    #[allow(unsafe_code)]
+    pub(crate) fn map(file: &File) -> std::io::Result<Backing> {
+        if file.metadata()?.len() == 0 {
+            return Ok(Backing::Owned(Vec::new()));
+        }
+        // SAFETY: the mapping is private, so nothing we write reaches the file. Another process that
+        // truncates the file while we read raises SIGBUS and ends kvet; that is the price of not copying
+        // hundreds of megabytes, and no memory unsafety. Bytes that change under us are only ever parsed
+        // with checks, as any hostile input.
+        let map = unsafe { memmap2::MmapOptions::new().map_copy(file)? };
+        Ok(Backing::Mapped(map))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Backing::Mapped(map) => map,
+            Backing::Owned(vec) => vec,
+        }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Backing::Mapped(map) => map,
+            Backing::Owned(vec) => vec,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Any Linux kernel file as one readable image.
+//!
+//! Purpose: open what kernel people have at hand (vmlinux, bzImage, arm64 `Image`, modules, compressed or
+//! not), and give architecture, release, sections, symbols and bytes **by virtual address**, with relocations
+//! applied, whatever the file was. Nothing is copied that can be borrowed from the mapped file.
+//!
+//! Non-goals: it interprets no kernel table (`kvet-tables` does), prints nothing, and reads no environment.
+//!
+//! Any input may be hostile: offsets are checked, sizes are bounded by the file, nothing panics.
+
+mod addr;
+mod backing;
+mod elf;
+mod error;
+mod facts;
+mod image;
+mod open;
+mod section;
+mod symbol;
+mod symbolize;
+
+pub use addr::VirtAddr;
+pub use error::{Error, ErrorKind};
+pub use image::{Arch, Image, Kind};
+pub use section::{Access, Section};
+pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

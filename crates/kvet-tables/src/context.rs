@@ -1,0 +1,19 @@
+//! What the checks of one image share.
+
+use kvet_image::Image;
+
+/// One image under examination: the image, its kernel when it is a module, and what several tables need of
+/// each other (each read once, at first use).
+pub struct Context<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// For a module: the kernel it is for, when one was given.
+    pub kernel: Option<&'a Image>,
+}
+
+impl<'a> Context<'a> {
+    /// A context for an image, and for a module's kernel.
+    pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
+        Context { image, kernel }
+    }
+}

@@ -1,0 +1,15 @@
+//! Machine code to text, branch targets symbolised, for evidence.
+
+mod arm64;
+mod x86;
+
+use kvet_finding::Code;
+use kvet_image::{Arch, Image, VirtAddr};
+
+/// Disassembles bytes as if they stood at an address of an image.
+pub fn code(image: &Image, address: VirtAddr, bytes: &[u8]) -> Code {
+    match image.arch() {
+        Arch::X86_64 => x86::code(image, address, bytes),
+        Arch::Arm64 => arm64::code(image, address, bytes),
+    }
+}

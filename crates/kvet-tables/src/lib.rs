@@ -1,0 +1,22 @@
+//! The tables that a Linux kernel patches itself by, read from its image before it boots.
+//!
+//! One table is one file: it locates the table, reads typed entries, applies the kernel's own checks with the
+//! line that the kernel would print, and the stricter ones that can be proved on a file. [`TABLES`] registers
+//! them all; [`check`] runs them over an [`Image`](kvet_image::Image).
+//!
+//! Non-goals: it opens no file, prints nothing, and knows no output format.
+
+pub mod alternatives;
+mod bounds;
+pub mod bugs;
+mod context;
+pub mod disasm;
+pub mod exceptions;
+pub mod jump_labels;
+pub mod kallsyms;
+pub mod static_calls;
+mod table;
+
+pub use bounds::{Bounds, LocatedBy};
+pub use context::Context;
+pub use table::{TABLES, Table, TableReport, check};

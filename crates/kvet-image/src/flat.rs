@@ -129,6 +129,7 @@ pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind
         facts: OnceLock::new(),
         debug: None,
         base_evidence: Some(evidence),
+        kallsyms: OnceLock::new(),
         backing,
     })
 }

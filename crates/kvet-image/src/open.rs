@@ -29,6 +29,9 @@ pub(crate) fn from_backing(path: &Path, backing: Backing) -> Result<Image, Error
 pub(crate) fn read_symbols(image: &Image) -> SymbolTable {
     match &image.symtab {
         Some(place) => crate::elf::read_symtab(image, place),
-        None => SymbolTable::empty(),
+        None => match image.kallsyms() {
+            Ok(kallsyms) => kallsyms.symbol_table(),
+            Err(_) => SymbolTable::empty(),
+        },
     }
 }

@@ -14,6 +14,7 @@ mod elf;
 mod error;
 mod facts;
 mod flat;
+mod flat_text;
 mod image;
 pub mod kallsyms;
 mod open;

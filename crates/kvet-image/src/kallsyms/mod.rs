@@ -286,6 +286,28 @@ impl<'a> Kallsyms<'a> {
         decode::names(self.tables, self.raw)
     }
 
+    /// A symbol's number by its name: the kernel's own binary search in `kallsyms_seqs_of_names`
+    /// (`kallsyms_lookup_names`), which finds the one of several that it meets first; without that table, or where
+    /// it leads nowhere, all names are read.
+    pub fn lookup(self, name: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.tables.seqs_of_names.as_ref().map_or(0, |_| self.tables.count));
+        while low < high {
+            let mid = low + (high - low) / 2;
+            let Some((seq, text)) = self.seq(mid).and_then(|s| Some((s, self.symbol(s)?.1))) else { break };
+            match text.as_slice().cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => low = mid + 1,
+                std::cmp::Ordering::Greater => high = mid,
+                std::cmp::Ordering::Equal => return Some(seq),
+            }
+        }
+        self.lookup_in_order(name)
+    }
+
+    fn lookup_in_order(self, name: &str) -> Option<usize> {
+        let names = self.decode();
+        (0..names.len()).find(|i| names.name(*i) == Some(name.as_bytes()))
+    }
+
     pub(crate) fn symbol_table(self) -> crate::SymbolTable {
         decode::symbol_table(self.tables, self.raw)
     }

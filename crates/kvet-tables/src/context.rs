@@ -1,6 +1,10 @@
 //! What the checks of one image share.
 
+use std::sync::OnceLock;
+
 use kvet_image::Image;
+
+use crate::alternatives::x86;
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -9,11 +13,13 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    /// See [`x86::entries`].
+    pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
 }
 
 impl<'a> Context<'a> {
     /// A context for an image, and for a module's kernel.
     pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
-        Context { image, kernel }
+        Context { image, kernel, x86_alternatives: OnceLock::new() }
     }
 }

@@ -10,6 +10,7 @@
 
 mod addr;
 mod backing;
+mod container;
 mod elf;
 mod error;
 mod facts;

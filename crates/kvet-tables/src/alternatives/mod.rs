@@ -1,5 +1,7 @@
 //! alternatives: instruction sequences that are replaced according to the CPU's features.
 
+#[allow(dead_code, reason = "the architectures come next")]
+mod agreement;
 mod arm64;
 mod x86;
 

@@ -102,6 +102,9 @@ fn not_a_kernel(found: String) -> ErrorKind {
 pub(crate) fn read_symbols(image: &Image) -> SymbolTable {
     match &image.symtab {
         Some(place) => crate::elf::read_symtab(image, place),
-        None => SymbolTable::empty(),
+        None => match image.kallsyms() {
+            Ok(kallsyms) => kallsyms.symbol_table(),
+            Err(_) => SymbolTable::empty(),
+        },
     }
 }

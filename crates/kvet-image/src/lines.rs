@@ -50,7 +50,11 @@ pub struct InlinedCall {
 /// See [`Image::source_line`].
 pub(crate) fn source_line(image: &Image, addr: VirtAddr) -> Option<SourceLine> {
     let own = image.lines.get_or_init(|| DebugInfo::locate(image).map(Box::new));
-    if let Some(line) = own.as_ref().and_then(|info| info.lookup(image.raw(), addr.0)) {
+    if let Some(mut line) = own.as_ref().and_then(|info| info.lookup(image.raw(), addr.0)) {
+        // arm64's nops for ftrace stand before DWARF's start of the function, but inside its symbol.
+        if line.function.is_none() {
+            line.function = image.symbol_at(addr).map(|(symbol, _)| symbol.name.to_owned());
+        }
         return Some(line);
     }
     let debug = image.debug.as_deref()?;

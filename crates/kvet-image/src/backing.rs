@@ -13,7 +13,14 @@ const READ_MAX: u64 = 4 << 20;
 pub(crate) enum Backing {
     /// A copy-on-write mapping: pages that relocation does not touch stay the page cache's.
     Mapped(MmapMut),
-    /// Decompressed or given by the caller.
+    /// Decompressed: the first `len` bytes of anonymous memory, committed as far as it was written.
+    Anonymous {
+        /// The memory; what follows the payload was never touched.
+        map: MmapMut,
+        /// The payload's length.
+        len: usize,
+    },
+    /// Given by the caller.
     Owned(Vec<u8>),
 }
 
@@ -38,6 +45,7 @@ impl Backing {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Backing::Mapped(map) => map,
+            Backing::Anonymous { map, len } => &map[..*len],
             Backing::Owned(vec) => vec,
         }
     }
@@ -45,6 +53,7 @@ impl Backing {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Backing::Mapped(map) => map,
+            Backing::Anonymous { map, len } => &mut map[..*len],
             Backing::Owned(vec) => vec,
         }
     }

@@ -80,14 +80,14 @@ pub struct Image {
     /// A module's undefined symbols: where each was placed, sorted by address.
     pub(crate) externs: Vec<(VirtAddr, String)>,
     pub(crate) facts: OnceLock<crate::facts::Facts>,
-    /// For a flat image: how its link address was found.
-    pub(crate) base_evidence: Option<BaseEvidence>,
-    pub(crate) kallsyms: OnceLock<Result<crate::kallsyms::Tables, KallsymsAbsent>>,
     /// What the kernel's module loader would refuse.
     pub(crate) load_faults: Vec<crate::module::LoadFault>,
     pub(crate) debug: Option<Box<crate::debug::DebugFile>>,
     /// The DWARF of this file, located at the first call for a source line.
     pub(crate) lines: OnceLock<Option<Box<crate::lines::DebugInfo>>>,
+    /// For a flat image: how its link address was found.
+    pub(crate) base_evidence: Option<BaseEvidence>,
+    pub(crate) kallsyms: OnceLock<Result<crate::kallsyms::Tables, KallsymsAbsent>>,
 }
 
 impl Image {

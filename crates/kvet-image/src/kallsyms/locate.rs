@@ -116,6 +116,7 @@ pub(super) fn locate_in(
                 relative_base: addresses.relative_base,
                 seqs_of_names,
                 strips_llvm: OnceLock::new(),
+                named: OnceLock::new(),
             });
         }
     }
@@ -425,6 +426,7 @@ fn score(raw: &[u8], candidate: &Addresses, count: usize, delta: u64, span: &Ran
         relative_base: candidate.relative_base,
         seqs_of_names: None,
         strips_llvm: OnceLock::new(),
+        named: OnceLock::new(),
     };
     let in_image = |a: u64| span.start <= a && a <= span.end;
     let (mut good, mut inside) = (0, 0);

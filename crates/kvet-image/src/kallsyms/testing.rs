@@ -206,11 +206,11 @@ fn seqs(spec: &Spec, out: &mut Vec<u8>, places: &mut HashMap<&'static str, Range
     places.insert("seqs_of_names", start..out.len());
 }
 
-/// Makes an x86-64 vmlinux of `.text` (without bytes), `.rodata` (from [`RODATA_AT`]) and their headers.
+/// Makes an x86-64 vmlinux of `.text` (without bytes), `.rodata` (from [`RODATA_AT`]), `.bss` and their headers.
 fn elf(mut out: Vec<u8>) -> Vec<u8> {
     let rodata = out.len() - RODATA_AT;
     let names = out.len();
-    out.extend(b"\0.text\0.rodata\0.shstrtab\0");
+    out.extend(b"\0.text\0.rodata\0.shstrtab\0.bss\0");
     let names_len = out.len() - names;
     out.resize(out.len().next_multiple_of(8), 0);
     let table = out.len();
@@ -228,6 +228,7 @@ fn elf(mut out: Vec<u8>) -> Vec<u8> {
     section(1, 8, 6, TEXT, RODATA_AT, 0x100_0000);
     section(7, 1, 2, RODATA, RODATA_AT, rodata.max(1));
     section(15, 3, 0, 0, names, names_len);
+    section(25, 8, 3, RODATA + 0x8_0000, RODATA_AT, 0x8_0000);
     out[..16].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     out[16..18].copy_from_slice(&2u16.to_le_bytes());
     out[18..20].copy_from_slice(&62u16.to_le_bytes());
@@ -235,7 +236,7 @@ fn elf(mut out: Vec<u8>) -> Vec<u8> {
     out[40..48].copy_from_slice(&(table as u64).to_le_bytes());
     out[52] = 64;
     out[58] = 64;
-    out[60] = 4;
+    out[60] = 5;
     out[62] = 3;
     out
 }

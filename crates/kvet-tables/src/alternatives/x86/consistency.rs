@@ -16,7 +16,7 @@ use super::Alternative;
 use super::checker::{Checker, rule};
 use crate::alternatives::agreement::{Dissent, Verdict, Vote, dissents};
 use crate::disasm;
-use crate::disasm::x86::{decode_each, decode_one, relative_target};
+use crate::disasm::x86::{Mode, decode_each_in, decode_one, relative_target};
 use crate::features::x86::ALWAYS;
 
 /// Plain instructions that kernels use for several features, with those features' numbers: other disagreement
@@ -144,7 +144,7 @@ impl Checker<'_> {
 
     fn compare_features(&mut self, tests: &[Option<Test>]) {
         let table = self.table;
-        let mut signatures = Signatures::default();
+        let mut signatures = Signatures::new(self.scope.mode);
         let mut votes = Vec::with_capacity(table.entries.len());
         for (entry, test) in table.entries.iter().zip(tests) {
             if test.is_some() {
@@ -197,8 +197,8 @@ impl Checker<'_> {
     /// original everywhere else.
     fn compare_originals(&mut self) {
         let table = self.table;
-        let mut replacements = Signatures::default();
-        let mut originals = Signatures::default();
+        let mut replacements = Signatures::new(self.scope.mode);
+        let mut originals = Signatures::new(self.scope.mode);
         let mut votes = Vec::with_capacity(table.entries.len());
         for entry in &table.entries {
             let (Some(signature), Some(original)) =
@@ -264,14 +264,18 @@ fn voted_feature(image: &Image, entry: &Alternative) -> u32 {
 }
 
 /// Instruction sequences as numbers, equal where they do the same wherever they stand.
-#[derive(Default)]
 struct Signatures {
+    mode: Mode,
     ids: HashMap<Vec<u8>, u32>,
     generic: Vec<bool>,
     scratch: Vec<u8>,
 }
 
 impl Signatures {
+    fn new(mode: Mode) -> Signatures {
+        Signatures { mode, ids: HashMap::new(), generic: Vec::new(), scratch: Vec::new() }
+    }
+
     fn is_generic(&self, id: u32) -> bool {
         self.generic.get(id as usize).copied().unwrap_or(true)
     }
@@ -284,7 +288,7 @@ impl Signatures {
         let mut plain = false;
         let mut jump = false;
         let scratch = &mut self.scratch;
-        decode_each(entry.replacement, bytes, |i| {
+        decode_each_in(self.mode, entry.replacement, bytes, |i| {
             let at = (i.ip() - entry.replacement.0) as usize;
             let inside = |t: u64| t >= entry.replacement.0 && t <= entry.replacement_end().0;
             push_instruction(scratch, i, &bytes[at..at + i.len()], |t| !inside(t));
@@ -305,7 +309,7 @@ impl Signatures {
         self.scratch.clear();
         self.scratch.push(entry.site_len);
         let scratch = &mut self.scratch;
-        decode_each(entry.site, bytes, |i| {
+        decode_each_in(self.mode, entry.site, bytes, |i| {
             let at = (i.ip() - entry.site.0) as usize;
             push_instruction(scratch, i, &bytes[at..at + i.len()], |_| false);
         })

@@ -78,6 +78,7 @@ pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind
         facts: OnceLock::new(),
         debug: None,
         base_evidence: None,
+        kallsyms: OnceLock::new(),
         backing,
     })
 }

@@ -117,20 +117,27 @@ pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind
             usize::try_from(at).ok()
         });
     }
-    let sections = sections(base, memory, &layout);
-    Ok(Image {
+    let coarse = sections(base, memory, &layout);
+    let mut image = Image {
         path: path.into(),
         kind: Kind::Arm64Image,
         arch: Arch::Arm64,
-        sections,
+        sections: coarse,
         symbols: OnceLock::new(),
         symtab: None,
         externs: Vec::new(),
         facts: OnceLock::new(),
         debug: None,
         base_evidence: Some(evidence),
+        kallsyms: OnceLock::new(),
         backing,
-    })
+    };
+    let text = crate::flat_text::split(&image, layout.init_data);
+    if !text.is_empty() {
+        image.sections.retain(|s| s.name != ".text");
+        image.sections.splice(0..0, text);
+    }
+    Ok(image)
 }
 
 fn read_header(data: &[u8]) -> Result<Header, ErrorKind> {

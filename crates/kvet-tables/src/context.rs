@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use kvet_image::Image;
 
 use crate::TableReport;
+use crate::alternatives::x86;
 use crate::jump_labels::{self, JumpTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
@@ -14,13 +15,15 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    /// See [`x86::entries`].
+    pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
     jump_labels: OnceLock<Result<JumpTable, TableReport>>,
 }
 
 impl<'a> Context<'a> {
     /// A context for an image, and for a module's kernel.
     pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
-        Context { image, kernel, jump_labels: OnceLock::new() }
+        Context { image, kernel, x86_alternatives: OnceLock::new(), jump_labels: OnceLock::new() }
     }
 
     /// The jump table, read at the first call.

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "the architectures come next")]
 mod agreement;
 mod arm64;
-mod x86;
+pub mod x86;
 
 use kvet_image::Arch;
 

@@ -10,10 +10,13 @@
 
 mod addr;
 mod backing;
+mod debug;
 mod elf;
 mod error;
 mod facts;
 mod image;
+mod lines;
+mod module;
 mod open;
 mod section;
 mod symbol;
@@ -22,5 +25,7 @@ mod symbolize;
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
 pub use image::{Arch, Image, Kind};
+pub use lines::{InlinedCall, SourceLine};
+pub use module::{LoadFault, RelocationFault, RelocationTrouble};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

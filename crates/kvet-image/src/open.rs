@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::backing::Backing;
-use crate::symbol::SymbolTable;
+use crate::symbol::{SymbolSource, SymbolTable};
 use crate::{Error, ErrorKind, Image};
 
 pub(crate) fn open(path: &Path) -> Result<Image, Error> {
@@ -25,8 +25,8 @@ pub(crate) fn from_backing(path: &Path, backing: Backing) -> Result<Image, Error
 }
 
 pub(crate) fn read_symbols(image: &Image) -> SymbolTable {
-    match &image.symtab {
-        Some(place) => crate::elf::read_symtab(image, place),
-        None => SymbolTable::empty(),
+    if let Some(place) = &image.symtab {
+        return crate::elf::read_symtab(image, place, SymbolSource::Elf);
     }
+    crate::debug::symbols(image).unwrap_or_else(SymbolTable::empty)
 }

@@ -91,6 +91,12 @@ pub struct CheckArgs {
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
 
+    /// A separate file with symbols and DWARF, of the very build of the kernel (or module)
+    ///
+    /// It names functions where the artefact cannot, and source lines. A file of another build is refused.
+    #[arg(long, value_name = "FILE")]
+    pub debug: Option<PathBuf>,
+
     /// The form of the output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub format: Format,

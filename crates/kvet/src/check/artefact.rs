@@ -1,20 +1,18 @@
 //! One artefact: from a path to everything a renderer needs.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kvet_finding::Finding;
-use kvet_image::{Error, Image, Kind, SymbolSource, VirtAddr};
+use kvet_image::{Image, Kind, SourceLine, SymbolSource, VirtAddr};
 use kvet_tables::{Context, LocatedBy, TABLES, TableReport};
 
 use super::collect::Target;
 use super::kernels::{Chosen, Kernels};
+use super::opening::{self, Debug};
 use crate::text;
 
 /// What holds for all artefacts of a run.
@@ -22,6 +20,8 @@ use crate::text;
 pub struct Options {
     /// The kernels that modules are checked against.
     pub kernels: Kernels,
+    /// The separate debug file.
+    pub debug: Option<Debug>,
 }
 
 /// Why an artefact could not be checked, without its path.
@@ -86,19 +86,14 @@ pub struct KernelUsed {
 pub struct Place {
     /// The section.
     pub section: Option<String>,
-    /// The source file and line, when the image can tell.
-    pub source: Option<(String, u32)>,
+    /// The source line, when the image can tell.
+    pub source: Option<SourceLine>,
 }
 
 impl Checked {
     /// Every finding with its place.
     pub fn findings(&self) -> impl Iterator<Item = (&Finding, &Place)> {
         self.tables.iter().flat_map(|t| &t.findings).zip(&self.places)
-    }
-
-    /// Whether no table was found. A small module may have none; a kernel always has some.
-    pub fn is_empty(&self) -> bool {
-        self.tables.iter().all(|t| t.located_by.is_none())
     }
 
     /// How the tables' places are known, in one phrase: by symbols where there are any, since those name
@@ -132,7 +127,7 @@ pub fn check_target(target: &Target, options: &Options) -> ArtefactReport {
 /// Checks one file.
 fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable> {
     let start = Instant::now();
-    let image = open(path, &options.kernels)?;
+    let image = open(path, options)?;
     let kernel = match image.kind() {
         Kind::Module => options.kernels.of_module(&image),
         _ => None,
@@ -147,6 +142,9 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
     }
     let context = Context::new(&image, kernel.map(|(kernel, _)| kernel));
     let tables = tables(&context);
+    if image.kind() != Kind::Module && tables.iter().all(|t| t.located_by.is_none()) {
+        return Err(nothing_found(&image, &tables));
+    }
     let places = tables.iter().flat_map(|t| &t.findings).map(|f| place(&image, f.address)).collect();
     Ok(Checked {
         kind: image.kind(),
@@ -167,33 +165,16 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
     })
 }
 
-fn open(path: &Path, kernels: &Kernels) -> Result<Arc<Image>, Unreadable> {
-    if let Some(image) = kernels.opened(path) {
+fn open(path: &Path, options: &Options) -> Result<Arc<Image>, Unreadable> {
+    if let Some(image) = options.kernels.opened(path) {
         return Ok(image);
     }
-    let opened = match path {
-        stdin if stdin == Path::new("-") => from_stream(path, std::io::stdin().lock()),
-        pipe if std::fs::metadata(pipe).is_ok_and(|m| m.file_type().is_fifo()) => File::open(pipe)
-            .map_err(|e| Error { path: path.into(), kind: e.into() })
-            .and_then(|f| from_stream(path, f)),
-        file => Image::open(file),
-    };
-    opened.map(Arc::new).map_err(|error| Unreadable(error.kind.to_string()))
-}
-
-/// Reads what cannot be mapped. Endless input ends at a size that no kernel has.
-fn from_stream(path: &Path, stream: impl Read) -> Result<Image, Error> {
-    const MAX: u64 = 4 << 30;
-    let fail = |error: io::Error| Error { path: path.into(), kind: error.into() };
-    let mut bytes = Vec::new();
-    stream.take(MAX).read_to_end(&mut bytes).map_err(fail)?;
-    if bytes.len() as u64 == MAX {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "more than 4 GiB came through the pipe",
-        )));
+    match opening::open(path, options.debug.as_ref()) {
+        Ok(image) => Ok(Arc::new(image)),
+        Err(error) if error.path == path => Err(Unreadable(error.kind.to_string())),
+        // Another file's, such as the debug file's.
+        Err(error) => Err(Unreadable(error.to_string())),
     }
-    Image::from_bytes(path, bytes)
 }
 
 /// A kernel's tables are large enough to be checked side by side; a module's are not, and modules come by
@@ -205,7 +186,21 @@ fn tables(context: &Context<'_>) -> Vec<TableReport> {
     }
 }
 
+/// A kernel has tables. One in which none was found was not checked, and must not pass.
+fn nothing_found(image: &Image, tables: &[TableReport]) -> Unreadable {
+    let why: Vec<&str> = tables.iter().flat_map(|t| &t.skipped).map(String::as_str).collect();
+    let why = if why.is_empty() { "it has no table that kvet knows".to_owned() } else { why.join("; ") };
+    Unreadable(format!(
+        "is {} for {}, but none of a kernel's tables was found in it, so nothing is proved: {why}",
+        image.kind().as_str(),
+        image.arch().as_str()
+    ))
+}
+
 fn place(image: &Image, address: Option<VirtAddr>) -> Place {
     let Some(address) = address else { return Place::default() };
-    Place { section: image.section_at(address).map(|s| s.name.clone()), source: None }
+    Place {
+        section: image.section_at(address).map(|s| s.name.clone()),
+        source: image.source_line(address).filter(|source| source.line > 0),
+    }
 }

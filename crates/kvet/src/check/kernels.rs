@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kvet_image::{Image, Kind, SymbolSource};
 
 use super::collect::Target;
+use super::opening::{self, Debug};
 use crate::text;
 
 /// How many kernels among the artefacts are kept open for their modules. One directory of modules has one; a
@@ -34,9 +35,9 @@ impl Kernels {
     /// # Errors
     /// `--kernel` cannot be read or is a module. A target that cannot be read is not reported here: its own
     /// turn comes.
-    pub fn open(given: Option<&Path>, targets: &[Target]) -> Result<Kernels, String> {
+    pub fn open(given: Option<&Path>, targets: &[Target], debug: Option<&Debug>) -> Result<Kernels, String> {
         if let Some(path) = given {
-            let image = Image::open(path).map_err(|e| text::safe(&format!("--kernel {e}")))?;
+            let image = opening::open(path, debug).map_err(|e| text::safe(&format!("--kernel {e}")))?;
             if image.kind() == Kind::Module {
                 return Err(format!("--kernel {}: is a module: expected a kernel", text::path(path)));
             }
@@ -49,7 +50,7 @@ impl Kernels {
             .iter()
             .filter(|t| t.missing.is_none() && !t.named_as_module() && t.path.is_file())
             .take(MAX_HELD)
-            .filter_map(|t| Image::open(&t.path).ok())
+            .filter_map(|t| opening::open(&t.path, debug).ok())
             .filter(|image| image.kind() != Kind::Module)
             .map(Arc::new)
             .collect();

@@ -6,6 +6,7 @@
 mod artefact;
 mod collect;
 mod kernels;
+mod opening;
 mod pipeline;
 mod summary;
 
@@ -27,8 +28,8 @@ use kernels::Kernels;
 /// Runs the command.
 pub fn run(args: &CheckArgs, color: Color) -> Exit {
     let targets = collect::targets(&args.artefacts, args.modules.as_deref());
-    let kernels = match Kernels::open(args.kernel.as_deref(), &targets) {
-        Ok(kernels) => kernels,
+    let options = match options(args, &targets) {
+        Ok(options) => options,
         Err(error) => {
             complain(&error);
             return Exit::Unanswered;
@@ -36,9 +37,14 @@ pub fn run(args: &CheckArgs, color: Color) -> Exit {
     };
     let mut renderer = renderer(args, color, targets.len());
     let mut out = BufWriter::new(io::stdout().lock());
-    let options = Options { kernels };
     match check_all(&targets, &options, renderer.as_mut(), &mut out) {
-        Ok(summary) => summary.exit(args.deny_warnings),
+        Ok(summary) => match options.debug.as_ref().and_then(opening::Debug::complaint) {
+            Some(complaint) => {
+                complain(&text::safe(&complaint));
+                Exit::Unanswered
+            }
+            None => summary.exit(args.deny_warnings),
+        },
         Err((error, summary)) => {
             // A reader that has seen enough (`| head`) is no failure worth a word; a full disk is.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -48,6 +54,14 @@ pub fn run(args: &CheckArgs, color: Color) -> Exit {
             summary.exit(args.deny_warnings)
         }
     }
+}
+
+/// Opens what the whole run shares.
+fn options(args: &CheckArgs, targets: &[Target]) -> Result<Options, String> {
+    let debug = args.debug.as_deref().map(opening::Debug::open).transpose();
+    let debug = debug.map_err(|error| text::safe(&format!("--debug {error}")))?;
+    let kernels = Kernels::open(args.kernel.as_deref(), targets, debug.as_ref())?;
+    Ok(Options { kernels, debug })
 }
 
 fn renderer(args: &CheckArgs, color: Color, artefacts: usize) -> Box<dyn Renderer> {

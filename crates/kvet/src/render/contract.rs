@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use kvet_finding::{Finding, Value};
+use kvet_image::SourceLine;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
@@ -81,6 +82,32 @@ struct FindingJson {
 struct Source {
     file: String,
     line: u32,
+    function: Option<String>,
+    inlined: Vec<Inlined>,
+}
+
+/// The function into which the one before was inlined, and where it calls that.
+#[derive(Serialize, Debug)]
+struct Inlined {
+    function: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+}
+
+impl From<&SourceLine> for Source {
+    fn from(source: &SourceLine) -> Source {
+        let inlined = source.inlined.iter().map(|call| Inlined {
+            function: call.function.clone(),
+            file: call.file.clone(),
+            line: (call.line > 0).then_some(call.line),
+        });
+        Source {
+            file: source.file.clone(),
+            line: source.line,
+            function: source.function.clone(),
+            inlined: inlined.collect(),
+        }
+    }
 }
 
 /// The counts at the end of the document.
@@ -90,7 +117,6 @@ pub struct Totals {
     kernels: u64,
     modules: u64,
     unreadable: u64,
-    empty: u64,
     errors: u64,
     warnings: u64,
     notes: u64,
@@ -104,7 +130,6 @@ impl From<&Summary> for Totals {
             kernels: summary.kernels,
             modules: summary.modules,
             unreadable: summary.unreadable,
-            empty: summary.empty,
             errors: summary.errors,
             warnings: summary.warnings,
             notes: summary.notes,
@@ -190,7 +215,7 @@ impl FindingJson {
             address: finding.address.map(|a| a.to_string()),
             symbol: finding.symbol.clone(),
             section: place.section.clone(),
-            source: place.source.as_ref().map(|(file, line)| Source { file: file.clone(), line: *line }),
+            source: place.source.as_ref().map(Source::from),
             message: finding.message.clone(),
             at_boot: at_boot.map(|a| a.line.clone()),
             at_boot_when: at_boot.and_then(|a| a.when.clone()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvet_finding::{Code, Finding, Severity, Value};
-use kvet_image::{Kind, SymbolSource, VirtAddr};
+use kvet_image::{InlinedCall, Kind, SourceLine, SymbolSource, VirtAddr};
 use kvet_tables::{LocatedBy, TableReport};
 
 use super::Renderer;
@@ -90,6 +90,17 @@ fn alternatives() -> TableReport {
     report
 }
 
+fn source() -> SourceLine {
+    let call =
+        InlinedCall { function: Some("swap_writepage".into()), file: Some("mm/page_io.c".into()), line: 193 };
+    SourceLine {
+        file: "include/linux/frontswap.h".into(),
+        line: 52,
+        function: Some("frontswap_enabled".into()),
+        inlined: vec![call],
+    }
+}
+
 /// A kernel with one error and one hostile warning.
 pub fn broken_kernel() -> ArtefactReport {
     let mut labels = table(
@@ -102,7 +113,7 @@ pub fn broken_kernel() -> ArtefactReport {
     bugs.findings.push(hostile());
     let absent = TableReport::absent("static-calls", "the image has no `__start_static_call_sites`");
     let mut checked = checked(Kind::BzImage, vec![alternatives(), labels, absent, bugs]);
-    checked.places[0] = Place { section: Some(".text".into()), source: Some(("mm/page_io.c".into(), 193)) };
+    checked.places[0] = Place { section: Some(".text".into()), source: Some(source()) };
     ArtefactReport { path: "vmlinuz-6.1.0-56-amd64".into(), outcome: Ok(checked) }
 }
 

@@ -85,10 +85,10 @@ impl SarifRenderer {
             .partial_fingerprints(fingerprint(finding))
             .properties(properties(finding, place))
             .build();
-        if let Some((file, line)) = &place.source {
-            let region = Region::builder().start_line(i64::from(*line)).build();
-            let source = ArtifactLocation::builder().uri(uri(Path::new(file))).build();
-            let physical = PhysicalLocation::builder().artifact_location(source).region(region).build();
+        if let Some(source) = &place.source {
+            let region = Region::builder().start_line(i64::from(source.line)).build();
+            let file = ArtifactLocation::builder().uri(uri(Path::new(&source.file))).build();
+            let physical = PhysicalLocation::builder().artifact_location(file).region(region).build();
             result.related_locations = Some(vec![Location::builder().physical_location(physical).build()]);
         }
         result
@@ -119,8 +119,9 @@ fn level(severity: Severity) -> ResultLevel {
     }
 }
 
+/// A message's text; braces stand for placeholders in SARIF (3.11.5) unless they are doubled.
 fn message(text: String) -> Message {
-    Message::builder().text(text).build()
+    Message::builder().text(text.replace('{', "{{").replace('}', "}}")).build()
 }
 
 /// What, what the kernel does, what to do.
@@ -150,11 +151,7 @@ fn location(path: &Path, finding: &Finding) -> Location {
     }
     if let Some(index) = finding.index {
         logical.push(
-            LogicalLocation::builder()
-                .name(format!("{}[{index}]", finding.table))
-                .index(-1)
-                .kind("element")
-                .build(),
+            LogicalLocation::builder().name(format!("{}[{index}]", finding.table)).kind("element").build(),
         );
     }
     Location::builder().physical_location(physical(path, Some(finding))).logical_locations(logical).build()

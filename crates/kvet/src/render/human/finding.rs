@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use kvet_finding::{AtBoot, Code, Finding, Value};
+use kvet_image::SourceLine;
 use textwrap::core::display_width;
 
 use super::Paint;
@@ -32,8 +33,8 @@ pub fn write(
     let message = format!(": {}", Safe(&finding.message));
     writeln!(out, "{}{}", paint.severity(finding.severity, &head), paint.strong(&message))?;
     writeln!(out, "  {} {}", paint.frame("-->"), whereabouts(finding, around))?;
-    if let Some((file, line)) = &around.place.source {
-        writeln!(out, "      {}:{line}", Safe(file))?;
+    if let Some(source) = &around.place.source {
+        source_lines(source, out)?;
     }
     let bar = paint.frame("   |");
     let mut fields = Fields { paint, out, label_width: label_width(finding, around.is_module) };
@@ -82,6 +83,19 @@ fn whereabouts(finding: &Finding, around: &Around<'_>) -> String {
         at.push_str(&format!(", entry {} of {}", text::number(index), finding.table));
     }
     at
+}
+
+/// The source line, and the calls that were inlined there, innermost first.
+fn source_lines(source: &SourceLine, out: &mut dyn Write) -> io::Result<()> {
+    let within = |function: &Option<String>| {
+        function.as_deref().map(|name| format!(" ({})", Safe(name))).unwrap_or_default()
+    };
+    writeln!(out, "      {}:{}{}", Safe(&source.file), source.line, within(&source.function))?;
+    for call in &source.inlined {
+        let file = call.file.as_deref().unwrap_or("?");
+        writeln!(out, "      inlined at {}:{}{}", Safe(file), call.line, within(&call.function))?;
+    }
+    Ok(())
 }
 
 /// Named lines with their values in one column.

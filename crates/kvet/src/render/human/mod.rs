@@ -201,10 +201,6 @@ impl Human {
             count(counts.tables, "table"),
             text::duration(checked.took)
         );
-        if checked.is_empty() && checked.kind != Kind::Module {
-            let head = self.paint.severity(Severity::Error, "error:");
-            return writeln!(out, "{head} {path}: none of a kernel's tables was found: nothing is proved\n");
-        }
         if counts.errors == 0 && counts.warnings == 0 {
             return writeln!(out, "{} {path}: nothing wrong in {proved}{notes}\n", self.paint.good("ok:"));
         }
@@ -233,11 +229,10 @@ impl Human {
         if summary.notes > 0 && !self.style.verbose {
             line.push_str(&format!(", {} (-v shows)", count(summary.notes, "note")));
         }
-        let unanswered = summary.unreadable + summary.empty;
-        if unanswered > 0 {
-            line.push_str(&format!("; {} could not be checked", count(unanswered, "artefact")));
+        if summary.unreadable > 0 {
+            line.push_str(&format!("; {} could not be checked", count(summary.unreadable, "artefact")));
         }
-        match (summary.errors, summary.warnings + unanswered) {
+        match (summary.errors, summary.warnings + summary.unreadable) {
             (0, 0) => self.paint.good(&line),
             (0, _) => self.paint.severity(Severity::Warning, &line),
             _ => self.paint.severity(Severity::Error, &line),

@@ -120,9 +120,6 @@ impl Totals {
                 "see on stderr what could not be checked and why; the rest has no errors".to_owned(),
             );
         }
-        if summary.empty > 0 {
-            return Some("give the ELF vmlinux of this kernel, with its symbols if there is one".to_owned());
-        }
         if summary.warnings > 0 {
             return Some("read the warnings; --deny-warnings lets them fail a build".to_owned());
         }

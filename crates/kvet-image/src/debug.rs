@@ -72,7 +72,7 @@ pub(crate) fn attach(image: &mut Image, debug: Image) -> Result<(), Error> {
 
 /// Whether the file is the image's, and how their addresses relate.
 fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
-    let (expected, found) = (build_id(image), build_id(debug));
+    let (expected, found) = (image.build_id(), debug.build_id());
     if expected.is_none() || expected != found {
         return Err(ErrorKind::BuildIdMismatch { expected: in_words(expected), found: in_words(found) });
     }
@@ -86,10 +86,6 @@ fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
         return Ok(Map::Sections(pair_sections(image, debug)));
     }
     shift(image, debug).map(Map::Shift)
-}
-
-fn build_id(image: &Image) -> Option<&[u8]> {
-    image.build_id().or_else(|| crate::module::build_id(image))
 }
 
 fn in_words(id: Option<&[u8]>) -> String {

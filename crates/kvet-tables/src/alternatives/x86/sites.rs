@@ -1,6 +1,8 @@
 //! The checks of all entries together: sites against sites, replacements against replacements, sites against
 //! the instructions around them.
 
+use std::cmp::Reverse;
+
 use kvet_finding::Severity;
 use kvet_image::{Image, VirtAddr};
 
@@ -22,7 +24,9 @@ impl Checker<'_> {
         let mut reach: Option<&Alternative> = None;
         for group in order.chunk_by(|a, b| a.site == b.site) {
             self.check_group(group);
-            let Some(&longest) = group.iter().max_by_key(|e| e.site_len) else { continue };
+            let Some(&longest) = group.iter().max_by_key(|e| (e.site_len, Reverse(e.index))) else {
+                continue;
+            };
             if let Some(earlier) = reach.filter(|r| r.site_end() > longest.site) {
                 self.report_overlap(earlier, longest);
             }
@@ -32,18 +36,19 @@ impl Checker<'_> {
         }
     }
 
+    /// Nothing says which of the two is wrong, so each is named.
     fn report_overlap(&mut self, a: &Alternative, b: &Alternative) {
-        // The later entry in the table is the one that patches what the earlier one has patched.
-        let (first, second) = if a.index < b.index { (a, b) } else { (b, a) };
-        let message = format!(
-            "entry {} patches {} bytes at {}, which entry {} patches in part too ({} bytes at {})",
-            second.index, second.site_len, second.site, first.index, first.site_len, first.site
-        );
-        let finding = self
-            .finding(rule!(self, "overlap"), Severity::Error, second, message)
-            .with("other entry", first.index)
-            .with("other site", first.site);
-        self.report.findings.push(finding);
+        for (this, other) in [(a, b), (b, a)] {
+            let message = format!(
+                "entry {} patches {} bytes at {}, in part the same as entry {} ({} bytes at {})",
+                this.index, this.site_len, this.site, other.index, other.site_len, other.site
+            );
+            let finding = self
+                .finding(rule!(self, "overlap"), Severity::Error, this, message)
+                .with("other entry", other.index)
+                .with("other site", other.site);
+            self.report.findings.push(finding);
+        }
     }
 
     fn check_group(&mut self, group: &[&Alternative]) {
@@ -64,12 +69,14 @@ impl Checker<'_> {
                     .advice("an entry was written over: the site that it should patch stays as it is");
                 self.report.findings.push(finding);
             } else if a.site_len != b.site_len && !self.is_nested(a, b) {
-                let message = format!(
-                    "entries {} and {} patch one site, but {} bytes of it and {}",
-                    a.index, b.index, a.site_len, b.site_len
-                );
-                let finding = self.finding(rule!(self, "site-length"), Severity::Error, b, message);
-                self.report.findings.push(finding.with("other entry", a.index));
+                for (this, other) in [(a, b), (b, a)] {
+                    let message = format!(
+                        "entry {} patches {} bytes of a site of which entry {} patches {}",
+                        this.index, this.site_len, other.index, other.site_len
+                    );
+                    let finding = self.finding(rule!(self, "site-length"), Severity::Error, this, message);
+                    self.report.findings.push(finding.with("other entry", other.index));
+                }
             }
         }
     }

@@ -13,6 +13,8 @@ mod entry;
 #[cfg(test)]
 mod mutations;
 mod sites;
+#[cfg(test)]
+mod tests;
 mod traps;
 mod vdso;
 

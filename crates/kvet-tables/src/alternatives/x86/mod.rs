@@ -8,6 +8,7 @@
 
 mod bugtable;
 mod checker;
+mod code;
 mod consistency;
 mod entry;
 #[cfg(test)]

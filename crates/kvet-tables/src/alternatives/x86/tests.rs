@@ -42,7 +42,6 @@ fn stacs(count: u64) -> Vec<Spec> {
 /// A kernel with a table in the given layout; `damage` may change the table's bytes.
 struct Kernel {
     layout: Layout,
-    specs: Vec<Spec>,
     test: TestImage,
     table: Vec<u8>,
 }
@@ -77,7 +76,7 @@ impl Kernel {
         test.section(".altinstr_replacement", REPLACED, AX, &replacements);
         test.function("f", TEXT, 0x800).function("apply_alternatives", APPLY, 0x40);
         test.function("g", TEXT + 0x1000, 0x1000);
-        Kernel { layout, specs, test, table }
+        Kernel { layout, test, table }
     }
 
     /// The bytes of entry `i`.

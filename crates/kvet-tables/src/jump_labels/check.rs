@@ -7,8 +7,8 @@ use kvet_image::{Arch, Image, VirtAddr};
 
 use super::keys::{KEY_SIZE, KeyHome, StaticKey};
 use super::place::{self, Function, Object};
-use super::{JumpLabel, JumpTable, arm64, scan, x86};
-use crate::{Context, TableReport, disasm};
+use super::{JumpLabel, JumpTable, arm64, x86};
+use crate::{Context, TableReport, disasm, scan};
 
 /// What stands at a site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -40,6 +40,7 @@ mod x86;
 mod real;
 
 pub(crate) use find::find;
+pub(crate) use keys::initial_bytes;
 pub use keys::{KeyHome, StaticKey};
 pub use read::{JumpLabel, JumpTable};
 

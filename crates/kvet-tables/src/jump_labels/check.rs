@@ -474,9 +474,7 @@ impl<'a> Checker<'a> {
     }
 
     fn report_duplicate(&mut self, first: &JumpLabel, second: &JumpLabel) {
-        // Entries of one function stand together in the table: the stranger among its neighbours is the copy.
-        let (kept, copy) =
-            if self.misfit(first) > self.misfit(second) { (second, first) } else { (first, second) };
+        let (kept, copy) = if self.is_stranger(first, second) { (second, first) } else { (first, second) };
         let keys = if kept.key == copy.key {
             format!("key {}", self.key_label(copy))
         } else {
@@ -521,12 +519,37 @@ impl<'a> Checker<'a> {
         attach(finding, outcome, when)
     }
 
-    /// How far an entry's site is from its neighbours' in the table.
+    /// Which of two entries of one site does not belong to it: whether the first. Entries of one function stand
+    /// together in the table, in the order of the text.
+    fn is_stranger(&self, first: &JumpLabel, second: &JumpLabel) -> bool {
+        if first.index.abs_diff(second.index) != 1 {
+            return self.misfit(first) > self.misfit(second);
+        }
+        // Neighbours: a site without an entry beside this one is the stranger's own.
+        let site = self.sites[first.index as usize];
+        let (low, high) = if first.index < second.index { (first, second) } else { (second, first) };
+        let after = low.code.wrapping_offset(site.size.cast_signed());
+        if self.is_orphan(after) {
+            return first.index == high.index;
+        }
+        let before = [-2, -4, -5].map(|distance| low.code.wrapping_offset(distance));
+        let mut before = before.into_iter().filter(|at| self.is_orphan(*at));
+        if before.any(|at| at.wrapping_offset(site_size(self.image, at)) == low.code) {
+            return first.index == low.index;
+        }
+        self.misfit(first) > self.misfit(second)
+    }
+
+    /// Whether a nop stands there that no entry names.
+    fn is_orphan(&self, at: VirtAddr) -> bool {
+        site(self.image, at).form == Form::Nop && self.table.labels.iter().all(|label| label.code != at)
+    }
+
+    /// How far out of its way the table goes for an entry, from the entry before to the one after.
     fn misfit(&self, label: &JumpLabel) -> u64 {
         let i = label.index as usize;
-        let near = [i.checked_sub(1), i.checked_add(1)];
-        let distance = |j: usize| self.table.labels.get(j).map(|other| other.code.0.abs_diff(label.code.0));
-        near.into_iter().flatten().filter_map(distance).min().unwrap_or(u64::MAX)
+        let near = |j: Option<usize>| j.and_then(|j| self.table.labels.get(j)).map(|other| other.code.0);
+        detour(near(i.checked_sub(1)), label.code.0, near(i.checked_add(1)))
     }
 
     fn report_overlap(&mut self, label: &JumpLabel, first: &JumpLabel, size: u64) {
@@ -642,6 +665,22 @@ impl<'a> Checker<'a> {
             ));
         }
         skipped
+    }
+}
+
+fn site_size(image: &Image, at: VirtAddr) -> i64 {
+    site(image, at).size.cast_signed()
+}
+
+/// The way from `before` over `at` to `after`, less the straight way.
+pub(crate) fn detour(before: Option<u64>, at: u64, after: Option<u64>) -> u64 {
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            let way = before.abs_diff(at).saturating_add(at.abs_diff(after));
+            way - before.abs_diff(after).min(way)
+        }
+        (Some(one), None) | (None, Some(one)) => one.abs_diff(at),
+        (None, None) => 0,
     }
 }
 

@@ -39,6 +39,7 @@ mod x86;
 #[cfg(test)]
 mod real;
 
+pub(crate) use check::detour;
 pub(crate) use find::find;
 pub(crate) use keys::initial_bytes;
 pub use keys::{KeyHome, StaticKey};

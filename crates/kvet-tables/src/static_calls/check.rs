@@ -7,6 +7,7 @@ use kvet_image::{Arch, Image, Kind, VirtAddr};
 
 use super::read::{self, Key};
 use super::{StaticCall, StaticCallTable};
+use crate::jump_labels::detour;
 use crate::{Context, TableReport, disasm};
 
 /// The prefixes of keys and trampolines (include/linux/static_call_types.h).
@@ -565,16 +566,11 @@ impl<'a> Checker<'a> {
             .push(finding.advice("an entry was overwritten by another, or the table was merged twice"));
     }
 
-    /// How far an entry's site is from its neighbours' in the table.
+    /// How far out of its way the table goes for an entry, from the entry before to the one after.
     fn misfit(&self, call: &StaticCall) -> u64 {
         let i = call.index as usize;
-        let distance = |j: usize| self.table.calls.get(j).map(|other| other.site.0.abs_diff(call.site.0));
-        [i.checked_sub(1), i.checked_add(1)]
-            .into_iter()
-            .flatten()
-            .filter_map(distance)
-            .min()
-            .unwrap_or(u64::MAX)
+        let near = |j: Option<usize>| j.and_then(|j| self.table.calls.get(j)).map(|other| other.site.0);
+        detour(near(i.checked_sub(1)), call.site.0, near(i.checked_add(1)))
     }
 
     fn into_report(self) -> TableReport {

@@ -136,13 +136,20 @@ fn likeness(image: &Image, at: VirtAddr) -> Likeness {
     if !image.is_executable(call.site) {
         return Likeness::Other;
     }
-    let held =
-        (image.is_writable(call.key) && call.key.0.is_multiple_of(8)).then(|| key(image, call.key)).flatten();
-    let has_key = held.is_some_and(|key| is_key(image, &key));
-    let is_site = matches!(image.bytes_up_to(call.site, 2), [0xe8 | 0xe9, _] | [0x0f, 0x80..=0x8f]);
-    match (is_site, has_key) {
-        (true, true) => Likeness::Entry,
-        (false, true) => Likeness::Damaged,
-        _ => Likeness::Other,
+    let aligned = call.key.0.is_multiple_of(8) && image.is_writable(call.key);
+    let held = if aligned { key(image, call.key) } else { None };
+    let Some(held) = held.filter(|held| is_key(image, held)) else { return Likeness::Other };
+    let bytes = image.bytes_up_to(call.site, 8);
+    // The table of trampolines and their keys stands behind this one and looks like it.
+    let destination =
+        bytes.get(1..5).and_then(|d| d.first_chunk()).map(|d| i64::from(i32::from_le_bytes(*d)));
+    let goes_to_function =
+        destination.is_some_and(|d| call.site.wrapping_offset(d.wrapping_add(5)) == held.func);
+    if bytes.get(5..8) == Some(&[0x0f, 0xb9, 0xcc]) || goes_to_function {
+        return Likeness::Other;
+    }
+    match bytes {
+        [0xe8 | 0xe9, ..] | [0x0f, 0x80..=0x8f, ..] => Likeness::Entry,
+        _ => Likeness::Damaged,
     }
 }

@@ -17,7 +17,7 @@ pub mod jump_labels;
 pub mod kallsyms;
 #[cfg(test)]
 mod realkernels;
-mod scan;
+mod runs;
 pub mod static_calls;
 mod table;
 #[cfg(test)]

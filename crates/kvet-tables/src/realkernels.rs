@@ -68,3 +68,72 @@ impl Edited {
         kvet_image::Image::from_bytes(self.image.path(), edited).expect("opens")
     }
 }
+
+/// The modules of the directories that `KVET_MODULES` names (`.../lib/modules/RELEASE`, separated by colons), each
+/// with its kernel's file; none, and a word on stderr, when it is not set.
+fn modules() -> Vec<(PathBuf, Vec<PathBuf>)> {
+    let Some(dirs) = std::env::var_os("KVET_MODULES") else {
+        eprintln!("skipped: KVET_MODULES names no directories of modules");
+        return Vec::new();
+    };
+    let all: Vec<PathBuf> = ["vmlinux", "Image"].into_iter().flat_map(kernels).collect();
+    std::env::split_paths(&dirs)
+        .filter_map(|dir| {
+            let kernel = all.iter().find(|path| path.file_stem() == dir.file_name())?;
+            Some((kernel.clone(), modules_below(&dir)))
+        })
+        .collect()
+}
+
+fn modules_below(dir: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).expect("a readable directory") {
+            let entry = entry.expect("a directory entry");
+            if entry.file_type().expect("a type").is_dir() {
+                left.push(entry.path());
+            } else if entry.file_name().to_string_lossy().contains(".ko") {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn modules_of_distribution_kernels_have_no_findings() {
+    use crate::Table;
+    use rayon::prelude::*;
+    for (kernel, modules) in modules() {
+        let kernel = kvet_image::Image::open(&kernel).expect("opens");
+        let entries: u64 = modules
+            .par_iter()
+            .map(|path| {
+                let image = kvet_image::Image::open(path).expect("opens");
+                let context = crate::Context::new(&image, Some(&kernel));
+                let tables: [&dyn Table; 2] =
+                    [&crate::jump_labels::JumpLabels, &crate::static_calls::StaticCalls];
+                let mut entries = 0;
+                for report in tables.into_iter().filter_map(|table| table.check(&context)) {
+                    entries += report.entries;
+                    if !report.findings.is_empty() {
+                        eprintln!(
+                            "{} {} {}: {:#?}",
+                            path.display(),
+                            report.name,
+                            report.findings.len(),
+                            report.findings[0]
+                        );
+                    }
+                    if !report.skipped.is_empty() && report.entries > 0 {
+                        eprintln!("{} {}: {:?}", path.display(), report.name, report.skipped);
+                    }
+                }
+                entries
+            })
+            .sum();
+        eprintln!("{}: {} modules, {entries} entries", kernel.path().display(), modules.len());
+    }
+}

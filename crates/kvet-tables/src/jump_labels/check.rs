@@ -8,7 +8,7 @@ use kvet_image::{Arch, Image, VirtAddr};
 use super::keys::{KEY_SIZE, KeyHome, StaticKey};
 use super::place::{self, Function, Object};
 use super::{JumpLabel, JumpTable, arm64, x86};
-use crate::{Context, TableReport, disasm, scan};
+use crate::{Context, TableReport, disasm, runs};
 
 /// What stands at a site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -763,7 +763,7 @@ fn key_fault(
     let (Some(enabled), Some(word)) = (key.enabled, key.type_word) else { return Some(KeyFault::Nowhere) };
     // The one executable section of a flat image holds its read-only data too, and in that what becomes read-only
     // after init.
-    let coarse = scan::is_coarse(image) && section.access.execute;
+    let coarse = runs::is_coarse(image) && section.access.execute;
     if !section.access.write && !coarse {
         return Some(KeyFault::NotData(section.name.clone()));
     }

@@ -4,15 +4,15 @@ use kvet_image::{Image, VirtAddr};
 
 use super::check::{Form, site};
 use super::{ENTRY, read};
-use crate::scan::{self, Likeness, Shape};
+use crate::runs::{self, Likeness, Shape};
 use crate::{Bounds, LocatedBy};
 
 const SHAPE: Shape = Shape { entry: ENTRY, align: 8, fewest: 8 };
 
 /// The table in an image that does not name it.
 pub(super) fn scan(image: &Image) -> Option<Bounds> {
-    let coarse = scan::is_coarse(image);
-    let table = scan::find(&scan::data_in_file(image), SHAPE, |at| likeness(image, at, coarse))?;
+    let coarse = runs::is_coarse(image);
+    let table = runs::find(&runs::data_in_file(image), SHAPE, |at| likeness(image, at, coarse))?;
     Some(Bounds { start: table.start, end: table.end, located_by: LocatedBy::Scan })
 }
 

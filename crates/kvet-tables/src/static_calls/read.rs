@@ -3,7 +3,7 @@
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
 use crate::jump_labels::initial_bytes;
-use crate::scan::{self, Likeness, Shape};
+use crate::runs::{self, Likeness, Shape};
 use crate::{Bounds, Context, LocatedBy, TableReport};
 
 /// The bytes of one entry.
@@ -123,7 +123,7 @@ pub(super) fn scan(image: &Image) -> Option<Bounds> {
     if image.arch() != Arch::X86_64 {
         return None;
     }
-    let table = scan::find(&scan::data_in_file(image), SHAPE, |at| likeness(image, at))?;
+    let table = runs::find(&runs::data_in_file(image), SHAPE, |at| likeness(image, at))?;
     Some(Bounds { start: table.start, end: table.end, located_by: LocatedBy::Scan })
 }
 

@@ -1,5 +1,6 @@
 //! What is proved of each entry.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use kvet_finding::{Finding, Severity};
@@ -7,8 +8,9 @@ use kvet_image::{Arch, Image, VirtAddr};
 
 use super::keys::{KEY_SIZE, KeyHome, StaticKey};
 use super::place::{self, Function, Object};
+use super::traps::Traps;
 use super::{JumpLabel, JumpTable, arm64, x86};
-use crate::{Context, TableReport, disasm, runs};
+use crate::{Context, TableReport, alternatives, disasm, runs};
 
 /// What stands at a site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,19 +45,21 @@ pub(super) fn check(context: &Context<'_>) -> TableReport {
         Ok(table) => table,
         Err(report) => return report.clone(),
     };
-    let mut checker = Checker::new(context.image, table);
+    let mut checker = Checker::new(context, table);
     checker.run();
     checker.into_report()
 }
 
 /// The checks of one table, and what they have found.
 struct Checker<'a> {
+    context: &'a Context<'a>,
     image: &'a Image,
     table: &'a JumpTable,
     sites: Vec<Site>,
     /// objtool has marked the nops of this image in bit 1.
     marked: bool,
-    wording: std::cell::OnceCell<x86::Wording>,
+    wording: OnceCell<x86::Wording>,
+    traps: OnceCell<Traps>,
     findings: Vec<Finding>,
     /// The function of the entry before: those of one function stand together.
     function: Option<Function<'a>>,
@@ -66,15 +70,18 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(image: &'a Image, table: &'a JumpTable) -> Self {
+    fn new(context: &'a Context<'a>, table: &'a JumpTable) -> Self {
+        let image = context.image;
         let sites: Vec<Site> = table.labels.iter().map(|label| site(image, label.code)).collect();
         let marked = image.arch() == Arch::X86_64 && marks_nops(table, &sites);
         Checker {
+            context,
             image,
             table,
             sites,
             marked,
-            wording: std::cell::OnceCell::new(),
+            wording: OnceCell::new(),
+            traps: OnceCell::new(),
             findings: Vec::new(),
             function: None,
             homeless: 0,
@@ -94,6 +101,10 @@ impl<'a> Checker<'a> {
             self.check_entry(label, site, fault.is_none(), &mut boundaries);
         }
         self.check_shared_sites();
+        if let Some(alternatives) = alternatives::x86::entries(self.context) {
+            let sites = alternatives.entries.iter().map(|entry| (entry.site, entry.site_end(), entry.index));
+            self.check_other_sites("alternatives", sites.collect());
+        }
         self.findings.sort_by_key(|finding| finding.index);
     }
 
@@ -267,8 +278,32 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// No other table patches the bytes of a site: `others` are its sites, from and to, in any order, with the
+    /// index of their entry.
+    fn check_other_sites(&mut self, table: &'static str, mut others: Vec<(VirtAddr, VirtAddr, u64)>) {
+        others.sort_unstable();
+        let mut order: Vec<usize> = (0..self.table.labels.len()).collect();
+        order.sort_unstable_by_key(|&i| self.table.labels[i].code);
+        // Sites of one table hardly overlap, so that the widest says how far back to look.
+        let widest = others.iter().map(|(from, to, _)| to.0.saturating_sub(from.0)).max().unwrap_or(0);
+        let mut first = 0;
+        for i in order {
+            let label = &self.table.labels[i];
+            let end = label.code.wrapping_offset(self.sites[i].size.cast_signed());
+            while others.get(first).is_some_and(|(from, ..)| from.0.saturating_add(widest) <= label.code.0) {
+                first += 1;
+            }
+            let near = others[first..].iter().take_while(|(from, ..)| *from < end);
+            let hit = near.copied().find(|(_, to, _)| *to > label.code);
+            if let Some((from, _, index)) = hit {
+                self.report_other_site(&label.clone(), table, from, index);
+            }
+        }
+    }
+
     fn wording(&self) -> x86::Wording {
-        *self.wording.get_or_init(|| x86::Wording::of(self.image))
+        // A module is patched by its kernel.
+        *self.wording.get_or_init(|| x86::Wording::of(self.context.kernel.unwrap_or(self.image)))
     }
 
     fn key_label(&self, label: &JumpLabel) -> String {
@@ -321,7 +356,31 @@ impl<'a> Checker<'a> {
             self.key_label(label),
             if enabled { "disabled" } else { "enabled" }
         );
-        attach(finding, outcome, when)
+        self.attach(finding, outcome, when)
+    }
+
+    /// Adds an outcome to a finding. What has no line of its own shows the trap's.
+    fn attach(&self, finding: Finding, outcome: x86::Outcome, when: String) -> Finding {
+        let traps = || self.traps.get_or_init(|| Traps::read(self.context));
+        match outcome {
+            x86::Outcome::Patched => finding,
+            x86::Outcome::BadLength => {
+                let line = traps().length.as_deref();
+                finding.at_boot_when(line.unwrap_or("kernel BUG at arch/x86/kernel/jump_label.c:25!"), true, when)
+            }
+            x86::Outcome::OutOfReach => {
+                // The line differs between versions: 123, 125, 116, 117.
+                let line = traps().reach.as_deref();
+                finding.at_boot_when(line.unwrap_or("kernel BUG at arch/x86/include/asm/text-patching.h"), true, when)
+            }
+            x86::Outcome::Unexpected(line) => {
+                let finding = finding.at_boot_when(line, true, when);
+                match &traps().unexpected {
+                    Some(then) => finding.with("then", then.as_str()),
+                    None => finding,
+                }
+            }
+        }
     }
 
     fn report_code(&mut self, label: &JumpLabel) {
@@ -516,7 +575,7 @@ impl<'a> Checker<'a> {
                 self.key_label(copy)
             )
         };
-        attach(finding, outcome, when)
+        self.attach(finding, outcome, when)
     }
 
     /// Which of two entries of one site does not belong to it: whether the first. Entries of one function stand
@@ -550,6 +609,21 @@ impl<'a> Checker<'a> {
         let i = label.index as usize;
         let near = |j: Option<usize>| j.and_then(|j| self.table.labels.get(j)).map(|other| other.code.0);
         detour(near(i.checked_sub(1)), label.code.0, near(i.checked_add(1)))
+    }
+
+    fn report_other_site(&mut self, label: &JumpLabel, table: &'static str, from: VirtAddr, index: u64) {
+        let finding = self
+            .entry_finding(
+                "jump-labels/shared-with-alternative",
+                label,
+                format!(
+                    "the site lies in code that entry {index} of {table} replaces, at {}: which of the two has the \
+                     last word depends on when each is patched",
+                    self.described(from)
+                ),
+            )
+            .with("other entry", index);
+        self.findings.push(finding);
     }
 
     fn report_overlap(&mut self, label: &JumpLabel, first: &JumpLabel, size: u64) {
@@ -642,10 +716,11 @@ impl<'a> Checker<'a> {
         let unknown: u64 = unknown.map(|key| u64::from(key.entries)).sum();
         let mut skipped = Vec::new();
         if unknown > 0 {
-            skipped.push(format!(
-                "{unknown} entries have their key in another file: their initial state is not checked (give the \
-                 kernel that the module is for)."
-            ));
+            let advice = match self.context.kernel {
+                Some(_) => "in another module, or in a kernel whose symbols leave out data",
+                None => "in another file (give the kernel that the module is for)",
+            };
+            skipped.push(format!("{unknown} entries have their key {advice}: their initial state is not checked."));
         }
         if self.image.symbols().is_empty() {
             skipped.push(
@@ -681,20 +756,6 @@ pub(crate) fn detour(before: Option<u64>, at: u64, after: Option<u64>) -> u64 {
         }
         (Some(one), None) | (None, Some(one)) => one.abs_diff(at),
         (None, None) => 0,
-    }
-}
-
-/// Adds an outcome to a finding.
-fn attach(finding: Finding, outcome: x86::Outcome, when: String) -> Finding {
-    match outcome {
-        x86::Outcome::Patched => finding,
-        x86::Outcome::BadLength => {
-            finding.at_boot_when("kernel BUG at arch/x86/kernel/jump_label.c:25!", true, when)
-        }
-        x86::Outcome::OutOfReach => {
-            finding.at_boot_when("kernel BUG at arch/x86/include/asm/text-patching.h", true, when)
-        }
-        x86::Outcome::Unexpected(line) => finding.at_boot_when(line, true, when),
     }
 }
 

@@ -34,6 +34,9 @@ mod keys;
 mod place;
 mod read;
 mod scan;
+#[cfg(test)]
+mod tests;
+mod traps;
 mod x86;
 
 #[cfg(test)]

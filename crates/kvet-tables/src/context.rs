@@ -6,6 +6,7 @@ use kvet_image::Image;
 
 use crate::TableReport;
 use crate::alternatives::x86;
+use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
 use crate::static_calls::{self, StaticCallTable};
 
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
     jump_labels: OnceLock<Result<JumpTable, TableReport>>,
     static_calls: OnceLock<Result<StaticCallTable, TableReport>>,
+    bugs: OnceLock<Result<BugTable, String>>,
+    kernel_bugs: OnceLock<Option<BugTable>>,
 }
 
 impl<'a> Context<'a> {
@@ -31,6 +34,8 @@ impl<'a> Context<'a> {
             x86_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
             static_calls: OnceLock::new(),
+            bugs: OnceLock::new(),
+            kernel_bugs: OnceLock::new(),
         }
     }
 
@@ -48,5 +53,20 @@ impl<'a> Context<'a> {
     /// There are none, or their bytes are not at hand: the report that says so.
     pub fn static_calls(&self) -> Result<&StaticCallTable, &TableReport> {
         self.static_calls.get_or_init(|| static_calls::find(self)).as_ref()
+    }
+
+    /// The bug table, located at the first call.
+    pub fn bugs(&self) -> Option<&BugTable> {
+        self.bugs_or_why().ok()
+    }
+
+    /// The bug table, or the sentence that says why there is none.
+    pub(crate) fn bugs_or_why(&self) -> Result<&BugTable, &str> {
+        self.bugs.get_or_init(|| BugTable::find(self.image)).as_ref().map_err(String::as_str)
+    }
+
+    /// The bug table of a module's kernel.
+    pub(crate) fn kernel_bugs(&self) -> Option<&BugTable> {
+        self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
     }
 }

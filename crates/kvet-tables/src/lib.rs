@@ -18,6 +18,7 @@ pub mod kallsyms;
 #[cfg(test)]
 mod realkernels;
 mod runs;
+mod scan;
 pub mod static_calls;
 mod table;
 #[cfg(test)]

@@ -366,12 +366,20 @@ impl<'a> Checker<'a> {
             x86::Outcome::Patched => finding,
             x86::Outcome::BadLength => {
                 let line = traps().length.as_deref();
-                finding.at_boot_when(line.unwrap_or("kernel BUG at arch/x86/kernel/jump_label.c:25!"), true, when)
+                finding.at_boot_when(
+                    line.unwrap_or("kernel BUG at arch/x86/kernel/jump_label.c:25!"),
+                    true,
+                    when,
+                )
             }
             x86::Outcome::OutOfReach => {
                 // The line differs between versions: 123, 125, 116, 117.
                 let line = traps().reach.as_deref();
-                finding.at_boot_when(line.unwrap_or("kernel BUG at arch/x86/include/asm/text-patching.h"), true, when)
+                finding.at_boot_when(
+                    line.unwrap_or("kernel BUG at arch/x86/include/asm/text-patching.h"),
+                    true,
+                    when,
+                )
             }
             x86::Outcome::Unexpected(line) => {
                 let finding = finding.at_boot_when(line, true, when);
@@ -720,7 +728,9 @@ impl<'a> Checker<'a> {
                 Some(_) => "in another module, or in a kernel whose symbols leave out data",
                 None => "in another file (give the kernel that the module is for)",
             };
-            skipped.push(format!("{unknown} entries have their key {advice}: their initial state is not checked."));
+            skipped.push(format!(
+                "{unknown} entries have their key {advice}: their initial state is not checked."
+            ));
         }
         if self.image.symbols().is_empty() {
             skipped.push(

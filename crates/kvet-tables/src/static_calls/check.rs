@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
             context,
             image,
             table,
-            owners: owners(table, &forms),
+            owners: owners(image, table, &forms),
             forms,
             keys_named,
             fatal: kernel.is_none_or(ends_in_bug),
@@ -272,8 +272,8 @@ impl<'a> Checker<'a> {
             |at: VirtAddr| self.image.bytes(at, 8).is_some_and(|bytes| bytes[5..8] == SIGNATURE);
         owned.retain(|(at, _)| self.image.bytes(*at, 8).is_some() && name_or_signature(self.image, *at));
         let signed = owned.iter().filter(|(at, _)| has_signature(*at)).count();
-        // 5.10 writes none and checks none.
-        let expected = signed * 2 > owned.len();
+        // 5.10 writes none and checks none; a module alone does not say which kernel it is for.
+        let expected = signed > 0 || self.fatal && self.image.kind() != Kind::Module;
         self.trampolines = owned.len() as u64;
         for (at, key) in owned {
             if expected && !has_signature(at) {
@@ -602,7 +602,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The key that most sites of each trampoline name.
-fn owners(table: &StaticCallTable, forms: &[Form]) -> HashMap<VirtAddr, (VirtAddr, u32)> {
+fn owners(image: &Image, table: &StaticCallTable, forms: &[Form]) -> HashMap<VirtAddr, (VirtAddr, u32)> {
     let mut pairs: Vec<(VirtAddr, VirtAddr)> = Vec::with_capacity(table.calls.len());
     for (call, form) in table.calls.iter().zip(forms) {
         if let Form::Call(to) | Form::Jump(to) | Form::ConditionalJump(to) = form {
@@ -610,12 +610,21 @@ fn owners(table: &StaticCallTable, forms: &[Form]) -> HashMap<VirtAddr, (VirtAdd
         }
     }
     pairs.sort_unstable();
+    // How well a key's function fits where the trampoline jumps, to decide between as many sites.
+    let fit = |trampoline: VirtAddr, key: VirtAddr| {
+        let target = form(image.bytes_up_to(trampoline, 6), trampoline);
+        match read::key(image, key).map(|key| key.func) {
+            Some(function) if target == Form::Jump(function) => 2,
+            Some(VirtAddr(0)) => 1,
+            _ => 0,
+        }
+    };
     let mut owners: HashMap<VirtAddr, (VirtAddr, u32)> = HashMap::new();
     for same in pairs.chunk_by(|a, b| a == b) {
         let (trampoline, key) = same[0];
         let votes = u32::try_from(same.len()).unwrap_or(u32::MAX);
-        let owner = owners.entry(trampoline).or_insert((key, 0));
-        if votes > owner.1 {
+        let owner = owners.entry(trampoline).or_insert((key, votes));
+        if owner.0 != key && (votes, fit(trampoline, key)) > (owner.1, fit(trampoline, owner.0)) {
             *owner = (key, votes);
         }
     }

@@ -26,6 +26,8 @@ mod check;
 mod read;
 
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use read::find;

@@ -8,6 +8,7 @@ use crate::TableReport;
 use crate::alternatives::x86;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -19,6 +20,7 @@ pub struct Context<'a> {
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
     jump_labels: OnceLock<Result<JumpTable, TableReport>>,
+    static_calls: OnceLock<Result<StaticCallTable, TableReport>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
 }
@@ -31,6 +33,7 @@ impl<'a> Context<'a> {
             kernel,
             x86_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
+            static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
         }
@@ -42,6 +45,14 @@ impl<'a> Context<'a> {
     /// There is none, or its bytes are not at hand: the report that says so.
     pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
         self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
+    }
+
+    /// The static call sites, read at the first call.
+    ///
+    /// # Errors
+    /// There are none, or their bytes are not at hand: the report that says so.
+    pub fn static_calls(&self) -> Result<&StaticCallTable, &TableReport> {
+        self.static_calls.get_or_init(|| static_calls::find(self)).as_ref()
     }
 
     /// The bug table, located at the first call.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::section::Section;
 use crate::symbol::{Symbol, SymbolTable};
-use crate::{Error, VirtAddr, backing::Backing};
+use crate::{BaseEvidence, Error, Kallsyms, KallsymsAbsent, VirtAddr, backing::Backing};
 
 /// The processor architecture of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -85,6 +85,9 @@ pub struct Image {
     pub(crate) debug: Option<Box<crate::debug::DebugFile>>,
     /// The DWARF of this file, located at the first call for a source line.
     pub(crate) lines: OnceLock<Option<Box<crate::lines::DebugInfo>>>,
+    /// For a flat image: how its link address was found.
+    pub(crate) base_evidence: Option<BaseEvidence>,
+    pub(crate) kallsyms: OnceLock<Result<crate::kallsyms::Tables, KallsymsAbsent>>,
 }
 
 impl Image {
@@ -109,6 +112,8 @@ impl Image {
             load_faults: Vec::new(),
             debug: None,
             lines: OnceLock::new(),
+            base_evidence: None,
+            kallsyms: OnceLock::new(),
         }
     }
 
@@ -174,6 +179,11 @@ impl Image {
     /// The separate debug file, if one was given.
     pub fn debug(&self) -> Option<&Image> {
         self.debug.as_deref().map(crate::debug::DebugFile::image)
+    }
+
+    /// For a flat arm64 image, whose file does not state its link address: what it was read from.
+    pub fn base_evidence(&self) -> Option<BaseEvidence> {
+        self.base_evidence
     }
 
     /// All allocated sections, by address.
@@ -279,6 +289,18 @@ impl Image {
     /// The symbols: ELF's, else the debug file's, else the embedded kallsyms'. Read at the first call.
     pub fn symbols(&self) -> &SymbolTable {
         self.symbols.get_or_init(|| crate::open::read_symbols(self))
+    }
+
+    /// The kernel's own symbol tables, wherever [`Image::symbols`] come from. Found at the first call.
+    ///
+    /// # Errors
+    /// A kernel without them, a module, or tables too damaged to be found.
+    pub fn kallsyms(&self) -> Result<Kallsyms<'_>, &KallsymsAbsent> {
+        let tables = self.kallsyms.get_or_init(|| match self.kind {
+            Kind::Module => Err(KallsymsAbsent::NoTokenTable),
+            _ => crate::kallsyms::locate(self),
+        });
+        tables.as_ref().map(|tables| Kallsyms::new(tables, self.raw()))
     }
 
     /// The address of a symbol.

@@ -26,7 +26,7 @@ pub(crate) struct Facts {
     pub(crate) build_id: Option<Vec<u8>>,
     pub(crate) module_name: Option<String>,
     /// Looked for only when asked for: few kernels have it, and not to find it means to read everything.
-    config: OnceLock<Option<String>>,
+    pub(crate) config: OnceLock<Option<String>>,
 }
 
 impl Facts {
@@ -72,7 +72,7 @@ fn banner(image: &Image) -> Option<String> {
     })
 }
 
-fn build_id(image: &Image) -> Option<Vec<u8>> {
+pub(crate) fn build_id(image: &Image) -> Option<Vec<u8>> {
     let named = image.sections().iter().filter(|s| s.name == ".notes" || s.name.starts_with(".note"));
     let in_section = named.map(|s| image.section_bytes(s)).find_map(build_id_in_notes);
     match image.kind() {

@@ -1,6 +1,6 @@
 //! alternatives: instruction sequences that are replaced according to the CPU's features.
 
-mod arm64;
+pub mod arm64;
 mod x86;
 
 use kvet_image::Arch;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::section::Section;
 use crate::symbol::{Symbol, SymbolTable};
-use crate::{Error, VirtAddr, backing::Backing};
+use crate::{BaseEvidence, Error, VirtAddr, backing::Backing};
 
 /// The processor architecture of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -81,6 +81,8 @@ pub struct Image {
     pub(crate) externs: Vec<(VirtAddr, String)>,
     pub(crate) facts: OnceLock<crate::facts::Facts>,
     pub(crate) debug: Option<Box<Image>>,
+    /// For a flat image: how its link address was found.
+    pub(crate) base_evidence: Option<BaseEvidence>,
 }
 
 impl Image {
@@ -123,6 +125,11 @@ impl Image {
     /// The separate debug file, if one was given.
     pub fn debug(&self) -> Option<&Image> {
         self.debug.as_deref()
+    }
+
+    /// For a flat arm64 image, whose file does not state its link address: what it was read from.
+    pub fn base_evidence(&self) -> Option<BaseEvidence> {
+        self.base_evidence
     }
 
     /// All allocated sections, by address.

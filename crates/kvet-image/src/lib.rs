@@ -13,14 +13,17 @@ mod backing;
 mod elf;
 mod error;
 mod facts;
+mod flat;
 mod image;
 mod open;
+mod relocate;
 mod section;
 mod symbol;
 mod symbolize;
 
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
+pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

@@ -18,6 +18,8 @@ pub(crate) fn from_backing(path: &Path, backing: Backing) -> Result<Image, Error
     let magic = backing.bytes().get(..4).unwrap_or(backing.bytes());
     let result = if magic == b"\x7fELF" {
         crate::elf::read(path, backing)
+    } else if backing.bytes().get(0x38..0x3c) == Some(b"ARM\x64") {
+        crate::flat::read(path, backing)
     } else {
         Err(ErrorKind::NotAKernel { expected: "an ELF file", found: format!("the bytes {magic:02x?}") })
     };

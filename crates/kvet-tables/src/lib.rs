@@ -16,6 +16,8 @@ pub mod jump_labels;
 pub mod kallsyms;
 pub mod static_calls;
 mod table;
+#[cfg(test)]
+mod testimage;
 
 pub use bounds::{Bounds, LocatedBy};
 pub use context::Context;

@@ -1,5 +1,6 @@
 //! alternatives: instruction sequences that are replaced according to the CPU's features.
 
+mod agreement;
 pub mod arm64;
 mod x86;
 

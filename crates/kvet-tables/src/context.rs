@@ -1,6 +1,10 @@
 //! What the checks of one image share.
 
+use std::sync::OnceLock;
+
 use kvet_image::Image;
+
+use crate::alternatives::arm64::Arm64Alternatives;
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -9,11 +13,28 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    kernel_context: Option<&'a Context<'a>>,
+    arm64_alternatives: OnceLock<Arm64Alternatives>,
 }
 
 impl<'a> Context<'a> {
     /// A context for an image, and for a module's kernel.
     pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
-        Context { image, kernel }
+        Context { image, kernel, kernel_context: None, arm64_alternatives: OnceLock::new() }
+    }
+
+    /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.
+    pub fn for_module(image: &'a Image, kernel: &'a Context<'a>) -> Self {
+        Context { kernel_context: Some(kernel), ..Context::new(image, Some(kernel.image)) }
+    }
+
+    /// For a module made with [`Context::for_module`]: its kernel's context.
+    pub fn kernel_context(&self) -> Option<&'a Context<'a>> {
+        self.kernel_context
+    }
+
+    /// The arm64 alternatives of the image and what it says about capabilities.
+    pub fn arm64_alternatives(&self) -> &Arm64Alternatives {
+        self.arm64_alternatives.get_or_init(|| Arm64Alternatives::read(self.image))
     }
 }

@@ -7,9 +7,6 @@ use disarm64::decoder;
 use kvet_finding::Code;
 use kvet_image::{Image, VirtAddr};
 
-/// The length of every A64 instruction, in bytes.
-pub(crate) const INSN_SIZE: u64 = 4;
-
 /// `nop`.
 pub(crate) const NOP: u32 = 0xd503_201f;
 
@@ -300,6 +297,6 @@ mod tests {
         assert_eq!(text(0xaa00_03e3), "mov x3, x0");
         assert_eq!(text(0x5280_0000), "mov w0, #0x0");
         assert_eq!(text(0xffff_ffff), ".inst 0xffffffff");
-        assert_eq!(text(0x5400_0041), "b.ne 0xffff800008010008");
+        assert_eq!(text(0x5400_0041), "b.ne _stext+0x8");
     }
 }

@@ -10,11 +10,17 @@
 
 mod addr;
 mod backing;
+mod container;
+mod debug;
 mod elf;
 mod error;
 mod facts;
 mod flat;
+mod flat_text;
 mod image;
+pub mod kallsyms;
+mod lines;
+mod module;
 mod open;
 mod relocate;
 mod section;
@@ -25,5 +31,8 @@ pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
 pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
+pub use kallsyms::{Kallsyms, KallsymsAbsent};
+pub use lines::{InlinedCall, SourceLine};
+pub use module::{LoadFault, RelocationFault, RelocationTrouble};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

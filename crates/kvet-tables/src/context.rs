@@ -4,7 +4,10 @@ use std::sync::OnceLock;
 
 use kvet_image::Image;
 
+use crate::TableReport;
 use crate::alternatives::arm64::Arm64Alternatives;
+use crate::alternatives::x86;
+use crate::jump_labels::{self, JumpTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -14,13 +17,23 @@ pub struct Context<'a> {
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
     kernel_context: Option<&'a Context<'a>>,
+    /// See [`x86::entries`].
+    pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
     arm64_alternatives: OnceLock<Arm64Alternatives>,
+    jump_labels: OnceLock<Result<JumpTable, TableReport>>,
 }
 
 impl<'a> Context<'a> {
     /// A context for an image, and for a module's kernel.
     pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
-        Context { image, kernel, kernel_context: None, arm64_alternatives: OnceLock::new() }
+        Context {
+            image,
+            kernel,
+            kernel_context: None,
+            x86_alternatives: OnceLock::new(),
+            arm64_alternatives: OnceLock::new(),
+            jump_labels: OnceLock::new(),
+        }
     }
 
     /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.
@@ -31,6 +44,14 @@ impl<'a> Context<'a> {
     /// For a module made with [`Context::for_module`]: its kernel's context.
     pub fn kernel_context(&self) -> Option<&'a Context<'a>> {
         self.kernel_context
+    }
+
+    /// The jump table, read at the first call.
+    ///
+    /// # Errors
+    /// There is none, or its bytes are not at hand: the report that says so.
+    pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
+        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
     }
 
     /// The arm64 alternatives of the image and what it says about capabilities.

@@ -12,6 +12,7 @@ pub mod bugs;
 mod context;
 pub mod disasm;
 pub mod exceptions;
+pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
 pub mod static_calls;

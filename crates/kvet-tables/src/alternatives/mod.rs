@@ -2,7 +2,7 @@
 
 mod agreement;
 pub mod arm64;
-mod x86;
+pub mod x86;
 
 use kvet_image::Arch;
 

@@ -102,7 +102,7 @@ impl fmt::Display for KallsymsAbsent {
 pub(crate) struct Tables {
     /// Virtual address minus position, the same for all of them: they lie in one section.
     delta: u64,
-    /// The lowest and the highest address of the image's sections.
+    /// The lowest and the highest address that a symbol may have: the sections', with a margin.
     span: Range<u64>,
     order: Order,
     encoding: Encoding,
@@ -227,8 +227,8 @@ impl<'a> Kallsyms<'a> {
         self.tables.address(self.raw, index).map(VirtAddr)
     }
 
-    /// Whether an address can belong to this kernel: inside its sections, their end included (`_end`), or a small
-    /// absolute one where the encoding has such.
+    /// Whether an address can belong to this kernel: inside its sections or within 16 MiB of them (reserved memory
+    /// without a section ends at `_end`), or a small absolute one where the encoding has such.
     pub fn is_plausible(self, addr: VirtAddr) -> bool {
         self.tables.is_plausible(addr.0)
     }

@@ -42,7 +42,7 @@ const LITTLE: Endianness = Endianness::Little;
 
 /// Reads an ELF file's headers; a module is laid out and relocated as well. Symbols are read when they are
 /// first asked for.
-pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
+pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind> {
     let elf = Elf::parse(backing.bytes())?;
     match elf.header.e_type(LITTLE) {
         elf::ET_REL => {
@@ -53,9 +53,7 @@ pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
             let arch = elf.arch;
             let sections = elf.vmlinux_sections()?;
             let symtab = elf.symtab()?;
-            let relocations = elf.arm64_relocations()?;
-            let mut backing = backing;
-            for table in relocations {
+            for table in elf.dynamic_relocations()? {
                 apply_relocations(&mut backing, &sections, table);
             }
             let mut image = Image::assemble(path, Kind::Vmlinux, arch, sections, backing);
@@ -156,6 +154,14 @@ impl<'a> Elf<'a> {
         Ok(sections)
     }
 
+    /// The relocation tables that an arm64 vmlinux (ET_DYN) applies to itself. An x86-64 one is ET_EXEC and has
+    /// its pointers in place; RELR fields hold their link-time value on both.
+    fn dynamic_relocations(&self) -> Result<Vec<Range<usize>>, ErrorKind> {
+        let arm64 = self.arch == Arch::Arm64;
+        let tables = self.sections().filter(|s| arm64 && is_loaded(s) && s.sh_type(LITTLE) == elf::SHT_RELA);
+        tables.map(|section| self.file_range(section)).collect()
+    }
+
     fn allocated_sections(&self) -> Result<Vec<Section>, ErrorKind> {
         let mut sections = Vec::new();
         for section in self.sections().filter(|s| is_loaded(s) && s.sh_size(LITTLE) != 0) {
@@ -168,15 +174,6 @@ impl<'a> Elf<'a> {
             });
         }
         Ok(sections)
-    }
-
-    /// Where an arm64 kernel's own relocation tables stand; an x86-64 one is ET_EXEC and has its pointers in place.
-    fn arm64_relocations(&self) -> Result<Vec<Range<usize>>, ErrorKind> {
-        if self.arch != Arch::Arm64 {
-            return Ok(Vec::new());
-        }
-        let loaded = self.sections().filter(|s| is_loaded(s) && s.sh_type(LITTLE) == elf::SHT_RELA);
-        loaded.map(|s| self.file_range(s)).collect()
     }
 
     /// PT_LOAD segments as sections: the first executable one stands for `.text`.
@@ -218,22 +215,6 @@ impl<'a> Elf<'a> {
     }
 }
 
-/// Fills the fields that an arm64 vmlinux (ET_DYN) leaves to its own relocation. An x86-64 one is ET_EXEC and
-/// has its pointers in place; RELR fields hold their link-time value on both.
-fn apply_relocations(backing: &mut Backing, sections: &[Section], table: Range<usize>) {
-    let mut last = 0;
-    crate::relocate::apply_rela(backing.bytes_mut(), table, |addr| {
-        let addr = VirtAddr(addr);
-        // Relocations come in address order, so the last section usually holds the next field as well.
-        if !sections.get(last).is_some_and(|s| s.contains(addr)) {
-            last = sections.partition_point(|s| s.addr <= addr).checked_sub(1)?;
-        }
-        let section = sections.get(last).filter(|s| s.contains(addr))?;
-        let at = section.file.start.checked_add(usize::try_from(addr.0 - section.addr.0).ok()?)?;
-        (at < section.file.end).then_some(at)
-    });
-}
-
 /// What a section number without a section stands for: SHT_NULL.
 static EMPTY_SECTION: SectionHeader64<Endianness> = {
     use object::endian::{U32, U64};
@@ -266,41 +247,15 @@ pub(crate) fn access(section: &SectionHeader64<Endianness>) -> Access {
     }
 }
 
-/// The file header of a 64-bit little-endian file for a machine that kvet knows.
+/// The file header, of a file that [`crate::container`] has found to be 64-bit, little-endian and complete.
 fn file_header(data: &[u8]) -> Result<(&Header, Arch), ErrorKind> {
     let size = size_of::<Header>();
     let header =
         data.read_at::<Header>(0).map_err(|()| truncated("the ELF header".into(), size as u64, data))?;
-    let endian = match header.e_ident.data {
-        elf::ELFDATA2MSB => Endianness::Big,
-        _ => LITTLE,
-    };
-    let machine = header.e_machine.get(endian);
-    let arch = match (header.e_ident.class, endian, machine) {
-        (elf::ELFCLASS64, Endianness::Little, elf::EM_X86_64) => Arch::X86_64,
-        (elf::ELFCLASS64, Endianness::Little, elf::EM_AARCH64) => Arch::Arm64,
-        (class, _, _) => {
-            let bits = if class == elf::ELFCLASS32 { "32-bit" } else { "64-bit" };
-            let order = if endian == LITTLE { "little" } else { "big" };
-            let found = format!("a {bits} {order}-endian ELF file for {}", machine_name(machine));
-            return Err(ErrorKind::Architecture { found });
-        }
-    };
-    Ok((header, arch))
-}
-
-fn machine_name(machine: u16) -> String {
-    match machine {
-        elf::EM_386 => "i386".into(),
-        elf::EM_ARM => "arm".into(),
-        elf::EM_AARCH64 => "aarch64".into(),
-        elf::EM_X86_64 => "x86-64".into(),
-        elf::EM_RISCV => "riscv".into(),
-        elf::EM_PPC64 => "powerpc64".into(),
-        elf::EM_S390 => "s390".into(),
-        elf::EM_MIPS => "mips".into(),
-        elf::EM_LOONGARCH => "loongarch".into(),
-        other => format!("ELF machine {other}"),
+    match header.e_machine.get(LITTLE) {
+        elf::EM_X86_64 => Ok((header, Arch::X86_64)),
+        elf::EM_AARCH64 => Ok((header, Arch::Arm64)),
+        other => Err(ErrorKind::Architecture { found: format!("an ELF file for machine {other}") }),
     }
 }
 
@@ -350,6 +305,21 @@ fn truncated(what: String, needed: u64, data: &[u8]) -> ErrorKind {
 
 pub(crate) fn damaged(what: &str, expected: &str, found: &str) -> ErrorKind {
     ErrorKind::Damaged { what: what.into(), expected: expected.into(), found: found.into() }
+}
+
+/// Fills the fields that a vmlinux leaves to its own relocation.
+fn apply_relocations(backing: &mut Backing, sections: &[Section], table: Range<usize>) {
+    let mut last = 0;
+    crate::relocate::apply_rela(backing.bytes_mut(), table, |addr| {
+        let addr = VirtAddr(addr);
+        // Relocations come in address order, so the last section usually holds the next field as well.
+        if !sections.get(last).is_some_and(|s| s.contains(addr)) {
+            last = sections.partition_point(|s| s.addr <= addr).checked_sub(1)?;
+        }
+        let section = sections.get(last).filter(|s| s.contains(addr))?;
+        let at = section.file.start.checked_add(usize::try_from(addr.0 - section.addr.0).ok()?)?;
+        (at < section.file.end).then_some(at)
+    });
 }
 
 /// The entries of a symbol table; a last one that is cut off is left out.

@@ -103,8 +103,11 @@ pub(crate) fn read_symbols(image: &Image) -> SymbolTable {
     if let Some(place) = &image.symtab {
         return crate::elf::read_symtab(image, place, SymbolSource::Elf);
     }
-    if let Ok(kallsyms) = image.kallsyms() {
-        return kallsyms.symbol_table();
+    if let Some(symbols) = crate::debug::symbols(image) {
+        return symbols;
     }
-    crate::debug::symbols(image).unwrap_or_else(SymbolTable::empty)
+    match image.kallsyms() {
+        Ok(kallsyms) => kallsyms.symbol_table(),
+        Err(_) => SymbolTable::empty(),
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Facts {
     pub(crate) build_id: Option<Vec<u8>>,
     pub(crate) module_name: Option<String>,
     /// Looked for only when asked for: few kernels have it, and not to find it means to read everything.
-    config: OnceLock<Option<String>>,
+    pub(crate) config: OnceLock<Option<String>>,
 }
 
 impl Facts {

@@ -102,7 +102,7 @@ impl fmt::Display for KallsymsAbsent {
 pub(crate) struct Tables {
     /// Virtual address minus position, the same for all of them: they lie in one section.
     delta: u64,
-    /// The lowest and the highest address of the image's sections.
+    /// The lowest and the highest address that a symbol may have: the sections', with a margin.
     span: Range<u64>,
     order: Order,
     encoding: Encoding,

@@ -353,21 +353,24 @@ mod tests {
 
     #[test]
     fn a_stale_object_loses_the_vote_that_it_would_win() {
+        #[rustfmt::skip]
         let list = [
-            ('p', 10),
-            ('q', 11),
-            ('a', 1),
-            ('a', 1),
-            ('b', 5), // clean
-            ('a', 2),
-            ('b', 6),
-            ('p', 11),
-            ('p', 11),
-            ('q', 12),
-            ('q', 12), // stale
-            ('b', 5),
-            ('a', 1),
-            ('b', 5), // clean
+            ('a', 1), ('b', 5), ('m', 3), ('b', 5), // a clean object
+            ('a', 2), ('b', 6), ('m', 4), ('m', 4), ('m', 4), // the stale one
+            ('a', 1), ('b', 5),
+        ];
+        let found = dissents(&votes(&list), |_| false);
+        assert_eq!(found.iter().map(|d| d.index).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+        assert!(found.iter().all(|d| d.verdict == Verdict::Wrong && d.feature == d.majority + 1));
+    }
+
+    #[test]
+    fn a_clean_object_is_not_blamed_by_a_stale_one() {
+        #[rustfmt::skip]
+        let list = [
+            ('p', 10), ('q', 11), ('a', 1), ('a', 1), ('b', 5), // clean
+            ('a', 2), ('b', 6), ('p', 11), ('p', 11), ('q', 12), ('q', 12), // stale
+            ('b', 5), ('a', 1), ('b', 5), // clean
         ];
         let found = dissents(&votes(&list), |_| false);
         let wrong: Vec<_> = found.iter().filter(|d| d.verdict == Verdict::Wrong).map(|d| d.index).collect();

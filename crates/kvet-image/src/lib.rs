@@ -11,6 +11,7 @@
 mod addr;
 mod backing;
 mod container;
+mod debug;
 mod elf;
 mod error;
 mod facts;
@@ -18,16 +19,22 @@ mod flat;
 mod flat_text;
 mod image;
 pub mod kallsyms;
+mod lines;
+mod module;
 mod open;
 mod relocate;
 mod section;
 mod symbol;
 mod symbolize;
+#[cfg(test)]
+mod testing;
 
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
 pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
 pub use kallsyms::{Kallsyms, KallsymsAbsent};
+pub use lines::{InlinedCall, SourceLine};
+pub use module::{LoadFault, RelocationFault, RelocationTrouble};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

@@ -446,6 +446,16 @@ impl<'a> Checker<'a> {
         }
         let code = Rc::clone(&self.code);
         let Some(sequence) = code.site(entry) else { return false };
+        if let Some(&padding @ (0xcc | 0x00)) = sequence.bytes.first() {
+            // No alternative's original begins with int3 or with zeros: this is what fills gaps between functions.
+            let message = format!(
+                "entry {} patches {} bytes at {}: it begins with {padding:#04x}, which fills gaps between functions",
+                entry.index, entry.site_len, entry.site
+            );
+            let finding = self.finding(rule!(self, "site"), Severity::Error, entry, message);
+            self.report.findings.push(finding);
+            return false;
+        }
         let Some(error) = sequence.fault else { return true };
         let finding = self.finding(
             rule!(self, "original-instructions"),

@@ -17,7 +17,7 @@ use super::checker::{Checker, rule};
 use super::code::Sequence;
 use crate::alternatives::agreement::{Dissent, Verdict, Vote, dissents};
 use crate::disasm;
-use crate::disasm::x86::{decode_one, relative_target};
+use crate::disasm::x86::decode_one;
 use crate::features::x86::ALWAYS;
 
 /// Plain instructions that kernels use for several features, with those features' numbers: other disagreement
@@ -41,6 +41,7 @@ impl Checker<'_> {
         self.prove("features agree with the bit that the unpatched code tests, where it tests one", |c| {
             c.compare_with_tests(&tests);
         });
+        self.prove("every static_cpu_has has its two entries", |c| c.check_pairs(&tests));
         self.prove("one replacement names one feature", |c| c.compare_features(&tests));
         self.prove("one replacement stands for one original", Self::compare_originals);
     }
@@ -129,7 +130,9 @@ impl Checker<'_> {
             .and_then(|i| self.table.entries.get(i))
             .is_none_or(|after| after.site != entry.site);
         let expected = if first_of_site && !last_of_site { ALWAYS } else { tested };
-        if entry.feature == expected && !entry.not {
+        // Alone, it is the pair that is wrong, and `check_pairs` says so.
+        let alone = first_of_site && last_of_site && entry.feature == ALWAYS;
+        if (entry.feature == expected || alone) && !entry.not {
             return None;
         }
         let not = if entry.not { "not " } else { "" };
@@ -141,6 +144,38 @@ impl Checker<'_> {
             self.feature_name(tested),
             self.feature_name(expected)
         ))
+    }
+
+    /// A `static_cpu_has` with one entry has lost the other, which stands beside it in the table and patches
+    /// something else.
+    fn check_pairs(&mut self, tests: &[Option<Test>]) {
+        let table = self.table;
+        let mut pairs = 0usize;
+        let mut lone = Vec::new();
+        let mut index = 0;
+        for group in table.entries.chunk_by(|a, b| a.site == b.site) {
+            match group {
+                [_, _] if tests.get(index).is_some_and(Option::is_some) => pairs += 1,
+                [one] if tests.get(index).is_some_and(Option::is_some) => lone.push(one),
+                _ => {}
+            }
+            index += group.len();
+        }
+        // Where single entries are no exception, they are how that kernel writes it.
+        if lone.len() * 8 > pairs {
+            return;
+        }
+        for one in lone {
+            let lost =
+                if one.feature == ALWAYS { one.index.checked_add(1) } else { one.index.checked_sub(1) };
+            let entry = lost.and_then(|i| table.entries.get(usize::try_from(i).ok()?)).unwrap_or(one);
+            let message = format!(
+                "entry {} patches another site than entry {}, {}, where a static_cpu_has needs both",
+                entry.index, one.index, one.site
+            );
+            let finding = self.finding(rule!(self, "order"), Severity::Error, entry, message);
+            self.report.findings.push(finding.with("other entry", one.index));
+        }
     }
 
     fn compare_features(&mut self, tests: &[Option<Test>]) {
@@ -210,7 +245,7 @@ impl Checker<'_> {
             let Some(signature) = replacements.of_replacement(replacement, entry.replacement) else {
                 continue;
             };
-            let Some(original) = originals.of_original(site) else { continue };
+            let Some(original) = originals.of_original(site, entry.site) else { continue };
             votes.push(Vote { index: entry.index, signature, feature: original });
         }
         let wrong: Vec<Dissent> = dissents(&votes, |_| false)
@@ -306,16 +341,20 @@ impl Signatures {
         Some(self.intern(generic))
     }
 
-    /// An original's: its instructions without what they name by distance, which is the site's own.
-    fn of_original(&mut self, code: &Sequence<'_>) -> Option<u32> {
+    /// An original's: what it calls counts, other addresses that it names by distance are the site's own.
+    fn of_original(&mut self, code: &Sequence<'_>, at: VirtAddr) -> Option<u32> {
         if code.fault.is_some() {
             return None;
         }
         self.scratch.clear();
         for i in &code.instructions {
-            match relative_target(i) {
-                Some(_) => self.scratch.extend_from_slice(&(i.code() as u16).to_le_bytes()),
-                None => self.scratch.extend_from_slice(code.bytes_of(i)),
+            let Some(target) = Sequence::target(i, at) else {
+                self.scratch.extend_from_slice(code.bytes_of(i));
+                continue;
+            };
+            self.scratch.extend_from_slice(&(i.code() as u16).to_le_bytes());
+            if i.is_call_near() {
+                self.scratch.extend_from_slice(&target.0.to_le_bytes());
             }
         }
         Some(self.intern(false))

@@ -513,3 +513,6 @@ fn unit_header_around<'a>(
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

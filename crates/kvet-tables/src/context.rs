@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use kvet_image::Image;
 
 use crate::TableReport;
+use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
@@ -17,8 +18,10 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
+    arm64_alternatives: OnceLock<Arm64Alternatives>,
     jump_labels: OnceLock<Result<JumpTable, TableReport>>,
     static_calls: OnceLock<Result<StaticCallTable, TableReport>>,
     bugs: OnceLock<Result<BugTable, String>>,
@@ -31,12 +34,24 @@ impl<'a> Context<'a> {
         Context {
             image,
             kernel,
+            kernel_context: None,
             x86_alternatives: OnceLock::new(),
+            arm64_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
             static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
         }
+    }
+
+    /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.
+    pub fn for_module(image: &'a Image, kernel: &'a Context<'a>) -> Self {
+        Context { kernel_context: Some(kernel), ..Context::new(image, Some(kernel.image)) }
+    }
+
+    /// For a module made with [`Context::for_module`]: its kernel's context.
+    pub fn kernel_context(&self) -> Option<&'a Context<'a>> {
+        self.kernel_context
     }
 
     /// The jump table, read at the first call.
@@ -67,6 +82,14 @@ impl<'a> Context<'a> {
 
     /// The bug table of a module's kernel.
     pub(crate) fn kernel_bugs(&self) -> Option<&BugTable> {
+        if let Some(kernel) = self.kernel_context {
+            return kernel.bugs();
+        }
         self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
+    }
+
+    /// The arm64 alternatives of the image and what it says about capabilities.
+    pub fn arm64_alternatives(&self) -> &Arm64Alternatives {
+        self.arm64_alternatives.get_or_init(|| Arm64Alternatives::read(self.image))
     }
 }

@@ -23,6 +23,10 @@ const INDEX_SIZE: usize = 512;
 /// Absolute per-CPU addresses start at 0 and end with the per-CPU section; none is near this.
 pub(super) const PERCPU_LIMIT: u64 = 64 << 20;
 
+/// How far outside all sections a symbol may stand: linker scripts reserve page tables and early stacks and align
+/// `_end` behind the last section (arm64's `init_pg_dir` and `early_init_stack` in 7.3).
+pub(super) const MARGIN: u64 = 16 << 20;
+
 /// The longest token table that a 16-bit index reaches.
 const MAX_TOKEN_TABLE: usize = 1 << 16;
 
@@ -57,8 +61,9 @@ pub(crate) fn locate(image: &Image) -> Result<Tables, KallsymsAbsent> {
     // scripts/kallsyms.c writes them to .rodata; other sections are tried for images that call it otherwise.
     let (first, rest): (Vec<_>, Vec<_>) =
         image.sections().iter().filter(|s| !s.file.is_empty()).partition(|s| s.name == ".rodata");
-    let span = image.sections().first().map_or(0, |s| s.addr.0)
-        ..image.sections().iter().map(|s| s.end().0).max().unwrap_or(0);
+    let lowest = image.sections().first().map_or(0, |s| s.addr.0);
+    let highest = image.sections().iter().map(|s| s.end().0).max().unwrap_or(0);
+    let span = lowest..highest;
     for section in first.into_iter().chain(rest) {
         let delta = section.addr.0.wrapping_sub(section.file.start as u64);
         match locate_in(image.raw(), section.file.clone(), delta, span.clone()) {
@@ -432,7 +437,7 @@ fn score(raw: &[u8], candidate: &Addresses, count: usize, delta: u64, span: &Ran
     let (mut good, mut inside) = (0, 0);
     for i in sample(count) {
         let (Some(a), Some(b)) = (tables.address(raw, i), tables.address(raw, i + 1)) else { continue };
-        good += usize::from(a <= b && tables.is_plausible(a) && tables.is_plausible(b));
+        good += usize::from(a <= b && tables.is_plausible(a, 0) && tables.is_plausible(b, 0));
         inside += usize::from(in_image(a));
     }
     // Small offsets would all do as absolute ones: a kernel whose symbols are mostly per-CPU does not exist.

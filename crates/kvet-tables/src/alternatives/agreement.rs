@@ -63,6 +63,7 @@ struct Camp {
     /// How many times the signature's entries, in table order, switch to this feature: one for a single object.
     runs: usize,
     first: u64,
+    last: u64,
 }
 
 /// All dissents, by index. `votes` must come in the order of the table; `generic` says of a signature that it
@@ -110,7 +111,70 @@ pub(crate) fn dissents<K: Hash + Eq>(votes: &[Vote<K>], generic: impl Fn(&K) -> 
         group_of_dissent.push(group);
     }
     join_runs(votes, &membership, &groups, &mut found, &group_of_dissent);
+    turn_sides(votes, &membership, &groups, &mut found, &group_of_dissent);
     found
+}
+
+/// A stale object may hold most entries of a signature, and would win the vote. Where that majority is one
+/// stretch of the table beside a proven run that is off by the very distance between the two sides, it is
+/// that object's: the others are right.
+fn turn_sides<K>(
+    votes: &[Vote<K>],
+    membership: &[usize],
+    groups: &[(Vec<Camp>, u32)],
+    found: &mut Vec<Dissent>,
+    group_of_dissent: &[usize],
+) {
+    let mut runs: Vec<(u64, u64, i64)> = found
+        .iter()
+        .filter(|d| d.run_signatures > 1 && d.verdict == Verdict::Wrong)
+        .map(|d| (d.run.0, d.run.1, delta(d)))
+        .collect();
+    runs.dedup();
+    if runs.is_empty() {
+        return;
+    }
+    // Groups whose majority is the stale side, with the right feature and how many entries name it.
+    let mut turned: HashMap<usize, &Camp> = HashMap::new();
+    for (dissent, &group) in found.iter().zip(group_of_dissent) {
+        let camps = &groups[group].0;
+        let camp = |feature| camps.iter().find(|c| c.feature == feature);
+        let (Some(majority), Some(own)) = (camp(dissent.majority), camp(dissent.feature)) else { continue };
+        let off = -delta(dissent);
+        if majority.runs == 1 && dissent.run_signatures == 1 && stands_beside(&runs, majority, off) {
+            turned.insert(group, own);
+        }
+    }
+    let mut index = 0;
+    found.retain(|_| {
+        index += 1;
+        !turned.contains_key(&group_of_dissent[index - 1])
+    });
+    for (vote, group) in votes.iter().zip(membership) {
+        let Some(right) = turned.get(group).filter(|right| right.feature != vote.feature) else { continue };
+        found.push(Dissent {
+            index: vote.index,
+            feature: vote.feature,
+            majority: right.feature,
+            support: right.entries,
+            dissenters: 1,
+            example: right.first,
+            run: (vote.index, vote.index),
+            run_signatures: 1,
+            verdict: Verdict::Wrong,
+        });
+    }
+    found.sort_by_key(|d| d.index);
+}
+
+/// Whether a camp stands in or next to a proven run that is off by `distance`.
+fn stands_beside(runs: &[(u64, u64, i64)], camp: &Camp, distance: i64) -> bool {
+    /// Entries between two of one object that have a signature of their own.
+    const GAP: u64 = 16;
+    let from = runs.partition_point(|(_, last, _)| last.saturating_add(GAP) < camp.first);
+    let near =
+        runs.iter().skip(from).take(4).take_while(|(first, ..)| *first <= camp.last.saturating_add(GAP));
+    near.into_iter().any(|(.., delta)| *delta == distance)
 }
 
 /// What a camp proves against the majority. A stale object is one stretch of the table, so a feature that
@@ -147,9 +211,10 @@ fn enlist((camps, last): &mut (Vec<Camp>, u32), index: u64, feature: u32) {
     *last = feature;
     if let Some(camp) = camps.iter_mut().find(|c| c.feature == feature) {
         camp.entries += 1;
+        camp.last = index;
         camp.runs += usize::from(switched);
     } else if camps.len() < MAX_CAMPS {
-        camps.push(Camp { feature, entries: 1, runs: 1, first: index });
+        camps.push(Camp { feature, entries: 1, runs: 1, first: index, last: index });
     }
 }
 
@@ -279,6 +344,26 @@ mod tests {
         assert!(
             found.iter().all(|d| d.verdict == Verdict::Wrong && d.run == (4, 7) && d.run_signatures == 3)
         );
+    }
+
+    #[test]
+    fn a_stale_object_loses_the_vote_that_it_would_win() {
+        let list = [
+            ('a', 1),
+            ('b', 5),
+            ('m', 3),
+            ('b', 5), // a clean object
+            ('a', 2),
+            ('b', 6),
+            ('m', 4),
+            ('m', 4),
+            ('m', 4), // the stale one
+            ('a', 1),
+            ('b', 5),
+        ];
+        let found = dissents(&votes(&list), |_| false);
+        assert_eq!(found.iter().map(|d| d.index).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+        assert!(found.iter().all(|d| d.verdict == Verdict::Wrong && d.feature == d.majority + 1));
     }
 
     #[test]

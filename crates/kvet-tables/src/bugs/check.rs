@@ -18,6 +18,9 @@ const KNOWN: u16 = BUGFLAG_WARNING | BUGFLAG_ONCE | BUGFLAG_DONE | BUGFLAG_NO_CU
 /// TAINT_FLAGS_COUNT of include/linux/panic.h: 18 in 5.10, 20 in 7.3; room for a few to come.
 const TAINTS: u16 = 24;
 
+/// No function is longer; further from the last symbol stands data.
+const LONGEST_FUNCTION: u64 = 64 << 10;
+
 /// Findings of one kind past this many say nothing new: the table as a whole is not what it was taken for.
 const ENOUGH: usize = 200;
 
@@ -244,6 +247,12 @@ impl Checker<'_> {
         if self.image.arch() != Arch::Arm64 {
             return;
         }
+        if self.image.symbols().is_empty() {
+            report.skipped.push(
+                "whether every brk #0x800 has an entry could not be checked: without symbols nothing tells code from data".into(),
+            );
+            return;
+        }
         let listed: HashMap<VirtAddr, u64> =
             self.table.addresses(self.image).map(|(index, addr)| (addr, index)).collect();
         let needle = BRK.to_le_bytes();
@@ -264,7 +273,7 @@ impl Checker<'_> {
     /// In a flat image the first region is executable and holds read-only data too, and there four bytes may be
     /// a constant: only what symbols place in a function counts.
     fn is_code(&self, addr: VirtAddr) -> bool {
-        self.image.symbol_at(addr).is_some()
+        self.image.symbol_at(addr).is_some_and(|(_, offset)| offset < LONGEST_FUNCTION)
     }
 
     fn orphan(&self, addr: VirtAddr) -> Finding {

@@ -19,7 +19,7 @@ mod read;
 mod scan;
 
 #[cfg(test)]
-mod real;
+pub(crate) mod real;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,7 @@ use super::{Bug, Bugs, bugs_in_function, scan};
 use crate::{Context, LocatedBy, Table};
 
 /// The kernels of a suffix, `debug`; says so when there are none to test.
-fn kernels(suffix: &str) -> Vec<PathBuf> {
+pub(crate) fn kernels(suffix: &str) -> Vec<PathBuf> {
     let Some(dir) = std::env::var_os("KVET_KERNELS") else {
         eprintln!("skipped: KVET_KERNELS names no directory of kernels");
         return Vec::new();

@@ -3,7 +3,7 @@
 use kvet_image::{Image, VirtAddr};
 
 use super::read::{BugTable, Layout, is_path, is_trap};
-use crate::scan::{self, Sections};
+use crate::scan;
 use crate::{Bounds, LocatedBy};
 
 /// The layouts that an image without section headers can have: arm64 is the only architecture of those, and with
@@ -16,7 +16,7 @@ const LAYOUTS: [Layout; 2] = [
 pub(super) fn find(image: &Image) -> Option<BugTable> {
     // What an entry's address leads to is the same in both layouts, and rare: only brk #0x800.
     let is_entry = |at: VirtAddr| image.rel32(at).is_some_and(|addr| is_trap(image, addr, false));
-    let run = scan::longest(image, Sections::Data, 12, &is_entry)?;
+    let run = scan::longest(image, 12, &is_entry)?;
     let bounds = Bounds { start: run.start, end: run.end, located_by: LocatedBy::Scan };
     let layout = Layout::detect(image, bounds.start, bounds.len())?;
     LAYOUTS.contains(&layout).then_some(())?;

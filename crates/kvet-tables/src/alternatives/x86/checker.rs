@@ -1,17 +1,23 @@
 //! The checks of one entry: the kernel's own, and what must hold for the patched text to be code.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use iced_x86::{Instruction, OpKind};
 use kvet_finding::{AtBoot, Finding, Severity};
 use kvet_image::{Image, Kind, VirtAddr};
 
 use super::bugtable::Bug;
+use super::code::{Code, Sequence};
 use super::traps::{NO_INDIRECT_CALL, NOT_A_CALL, Traps};
 use super::vdso::Vdso;
 use super::{Alternative, Alternatives, REPLACEMENTS, Span};
-use crate::disasm::{self, x86::Mode, x86::NotWhole, x86::decode_each_in, x86::relative_target};
+use crate::disasm::{
+    self,
+    x86::{Mode, NotWhole},
+};
 use crate::features::x86::{ALWAYS, Features};
 use crate::{Context, TableReport};
 
@@ -84,6 +90,10 @@ pub(super) struct Checker<'a> {
     pub(super) table: &'a Alternatives,
     pub(super) scope: Scope<'a>,
     pub(super) features: Features,
+    pub(super) code: Rc<Code<'a>>,
+    /// Whether an address that a replacement calls is inside a function, not its start: asked thousands of
+    /// times of a few.
+    inside: HashMap<VirtAddr, bool>,
     traps: OnceCell<Option<Traps>>,
     limit: Option<u32>,
     stop: Option<u64>,
@@ -114,9 +124,21 @@ impl<'a> Checker<'a> {
         let kernel = if image.kind() == Kind::Module { context.kernel } else { Some(image) };
         let features = kernel.map(Features::read).unwrap_or_default();
         let report = TableReport::new(name, Some(table.bounds.located_by.clone()));
-        let traps = OnceCell::new();
-        let mut checker =
-            Checker { image, kernel, table, scope, features, traps, limit: None, stop: None, name, report };
+        let code = Rc::new(Code::read(image, scope.mode, &table.entries));
+        let mut checker = Checker {
+            image,
+            kernel,
+            table,
+            scope,
+            features,
+            code,
+            inside: HashMap::new(),
+            traps: OnceCell::new(),
+            limit: None,
+            stop: None,
+            name,
+            report,
+        };
         checker.limit = checker.code_limit().or_else(|| checker.features.limit());
         checker
     }
@@ -422,8 +444,9 @@ impl<'a> Checker<'a> {
             self.report.findings.push(finding);
             return false;
         }
-        let Some(bytes) = entry.site_bytes(self.image) else { return false };
-        let Err(error) = decode_each_in(self.scope.mode, entry.site, bytes, |_| {}) else { return true };
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.site(entry) else { return false };
+        let Some(error) = sequence.fault else { return true };
         let finding = self.finding(
             rule!(self, "original-instructions"),
             Severity::Error,
@@ -435,7 +458,11 @@ impl<'a> Checker<'a> {
                 not_whole(error)
             ),
         );
-        let whole = disasm::code(self.image, entry.site, self.image.bytes_up_to(entry.site, bytes.len() + 8));
+        let whole = disasm::code(
+            self.image,
+            entry.site,
+            self.image.bytes_up_to(entry.site, sequence.bytes.len() + 8),
+        );
         self.report.findings.push(finding.with("code at the site", whole));
         false
     }
@@ -456,8 +483,9 @@ impl<'a> Checker<'a> {
             self.report.findings.push(finding);
             return false;
         }
-        let Some(bytes) = entry.replacement_bytes(self.image) else { return false };
-        let Err(error) = decode_each_in(self.scope.mode, start, bytes, |_| {}) else { return true };
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.replacement(entry) else { return false };
+        let Some(error) = sequence.fault else { return true };
         let mut finding = self.finding(
             rule!(self, "replacement-instructions"),
             Severity::Error,
@@ -491,30 +519,25 @@ impl<'a> Checker<'a> {
     }
 
     fn check_branches(&mut self, entry: &Alternative) {
-        let Some(bytes) = entry.replacement_bytes(self.image) else { return };
-        let mut relative = Vec::new();
-        // Decoding succeeded before, or this is not reached.
-        let _ = decode_each_in(self.scope.mode, entry.replacement, bytes, |i| {
-            if let Some(target) = relative_target(i) {
-                relative.push((*i, VirtAddr(target)));
-            }
-        });
-        for (instruction, target) in relative {
-            let inside = target >= entry.replacement && target <= entry.replacement_end();
-            if !inside {
-                self.check_branch(entry, &instruction, target);
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.replacement(entry) else { return };
+        for i in &sequence.instructions {
+            let Some(target) = Sequence::target(i, entry.replacement) else { continue };
+            if !sequence.is_inside(target, entry.replacement) {
+                self.check_branch(entry, i, target);
             }
         }
     }
 
+    /// `i` is decoded at address 0.
     fn check_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr) {
         let is_branch = i.op_kinds().any(|kind| kind == OpKind::NearBranch64);
-        let place = self.place(target);
         let reaches_something = match is_branch {
             true => self.scope.is_code(target),
             false => self.image.section_at(target).is_some() || self.image.extern_at(target).is_some(),
         };
         if !reaches_something {
+            let place = self.place(target);
             let what = if is_branch { "branches to" } else { "addresses" };
             let message =
                 format!("the replacement of entry {} {what} {place}, where nothing is", entry.index);
@@ -523,6 +546,7 @@ impl<'a> Checker<'a> {
             return;
         }
         if i.is_call_near() && self.is_inside_a_function(target) {
+            let place = self.place(target);
             let message = format!(
                 "the replacement of entry {} calls {place}, which is no function's start",
                 entry.index
@@ -535,8 +559,9 @@ impl<'a> Checker<'a> {
         }
         let relocates_all = self.traps().is_none_or(|t| t.relocates_all);
         if relocates_all {
-            self.check_short_branch(entry, i, target, &place);
+            self.check_short_branch(entry, i, target);
         } else {
+            let place = self.place(target);
             let message = format!(
                 "the replacement of entry {} names {place} by its distance in an instruction that this kernel copies as it is: it would name another place at the site",
                 entry.index
@@ -549,11 +574,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A branch of one byte's reach, moved from the replacement to the site (`apply_reloc_n(8, ...)`).
-    fn check_short_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr, place: &str) {
+    fn check_short_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr) {
+        let place = || self.place(target);
         if i.is_loop() || i.is_loopcc() || i.is_jcx_short() {
             let message = format!(
-                "the replacement of entry {} goes to {place} by an instruction that the kernel never relocates",
-                entry.index
+                "the replacement of entry {} goes to {} by an instruction that the kernel never relocates",
+                entry.index,
+                place()
             );
             let finding = self.finding(rule!(self, "branch-reach"), Severity::Error, entry, message);
             self.report.findings.push(finding);
@@ -562,15 +589,15 @@ impl<'a> Checker<'a> {
         if !i.is_jcc_short() && !i.is_jmp_short() {
             return;
         }
-        let into = i.next_ip().wrapping_sub(entry.replacement.0);
-        let next = entry.site.0.wrapping_add(into);
+        let next = entry.site.0.wrapping_add(i.next_ip());
         let distance = target.0.wrapping_sub(next) as i64;
         if i8::try_from(distance).is_ok() {
             return;
         }
         let message = format!(
-            "a short branch in the replacement of entry {} goes to {place}, {distance} bytes from where it would stand at the site: one byte does not hold that",
-            entry.index
+            "a short branch in the replacement of entry {} goes to {}, {distance} bytes from where it would stand at the site: one byte does not hold that",
+            entry.index,
+            place()
         );
         let finding = self.finding(rule!(self, "branch-reach"), Severity::Error, entry, message);
         let reach = self.traps().and_then(|t| t.reach.as_ref());
@@ -579,9 +606,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether symbols say that an address is neither a function's start nor outside all functions.
-    fn is_inside_a_function(&self, target: VirtAddr) -> bool {
-        self.image.extern_at(target).is_none()
-            && self.image.symbol_at(target).is_some_and(|(_, offset)| offset != 0)
+    fn is_inside_a_function(&mut self, target: VirtAddr) -> bool {
+        let image = self.image;
+        *self.inside.entry(target).or_insert_with(|| {
+            image.extern_at(target).is_none()
+                && image.symbol_at(target).is_some_and(|(_, offset)| offset != 0)
+        })
     }
 
     fn place(&self, target: VirtAddr) -> String {
@@ -645,7 +675,7 @@ impl<'a> Checker<'a> {
 /// What kernels before 6.4 relocate (`apply_alternatives`, `recompute_jump`): a replacement that is one 5-byte
 /// call, or one that is 5 bytes long and begins with a jmp.
 fn relocated_by_old_kernels(entry: &Alternative, i: &Instruction) -> bool {
-    let first = i.ip() == entry.replacement.0;
+    let first = i.ip() == 0;
     first && entry.replacement_len == 5 && (i.is_call_near() || i.is_jmp_near())
 }
 

@@ -8,11 +8,14 @@
 
 mod bugtable;
 mod checker;
+mod code;
 mod consistency;
 mod entry;
 #[cfg(test)]
 mod mutations;
 mod sites;
+#[cfg(test)]
+mod tests;
 mod traps;
 mod vdso;
 

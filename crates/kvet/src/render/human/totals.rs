@@ -134,7 +134,8 @@ impl Totals {
                 Some("nothing to do: these modules' tables agree with their kernel".to_owned())
             }
             Some(release) if summary.kernels == 1 && summary.modules == 0 => Some(format!(
-                "these tables will not stop the boot; --modules /lib/modules/{} checks its modules too",
+                "these tables will not stop the boot; --modules /lib/modules/{} checks its modules too, \
+                 -v says what was proved",
                 Safe(release)
             )),
             _ => Some("these tables will not stop the boot".to_owned()),

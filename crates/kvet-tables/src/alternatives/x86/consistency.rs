@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use iced_x86::{Mnemonic, OpKind};
 use kvet_finding::{Finding, Severity};
-use kvet_image::VirtAddr;
+use kvet_image::{Kind, VirtAddr};
 
 use super::Alternative;
 use super::checker::{Checker, rule};
@@ -34,6 +34,14 @@ const KNOWN_USES: &[(&[u8], &[u16])] = &[
     (&[0x0f, 0x01, 0xca], &[9 * 32 + 20, 12 * 32 + 6]),
     (&[0x0f, 0x01, 0xcb], &[9 * 32 + 20, 12 * 32 + 6]),
 ];
+
+/// The functions that issue an IBPB, and the features they are called for: ENTRY_IBPB, IBPB_ON_VMEXIT, IBPB,
+/// USE_IBPB.
+const IBPB_FUNCTIONS: &[&str] = &["entry_ibpb", "write_ibpb"];
+const IBPB_USES: &[u16] = &[11 * 32 + 10, 11 * 32 + 26, 7 * 32 + 26, 7 * 32 + 21];
+
+/// A module has few entries, and what they agree on is chance sooner: so many must agree against one.
+const ENOUGH_IN_A_MODULE: usize = 8;
 
 impl Checker<'_> {
     pub(super) fn check_consistency(&mut self) {
@@ -188,13 +196,39 @@ impl Checker<'_> {
             }
             let Some(sequence) = self.code.replacement(entry) else { continue };
             let Some(signature) = signatures.of_replacement(sequence, entry.replacement) else { continue };
-            votes.push(Vote { index: entry.index, signature, feature: voted_feature(sequence.bytes, entry) });
+            votes.push(Vote { index: entry.index, signature, feature: self.voted_feature(sequence, entry) });
         }
+        let is_module = self.image.kind() == Kind::Module;
         for dissent in dissents(&votes, |&id| signatures.is_generic(id)) {
-            if dissent.verdict == Verdict::Wrong {
+            let enough = !is_module || dissent.support >= ENOUGH_IN_A_MODULE;
+            if dissent.verdict == Verdict::Wrong && enough {
                 self.report_dissent(&dissent);
             }
         }
+    }
+
+    /// The feature and flags in one number; features that a replacement is known to serve count as one.
+    fn voted_feature(&self, code: &Sequence<'_>, entry: &Alternative) -> u32 {
+        let known = KNOWN_USES.iter().find(|(bytes, _)| *bytes == code.bytes).map(|(_, uses)| *uses);
+        let uses = known.unwrap_or_else(|| if self.calls_ibpb(code, entry) { IBPB_USES } else { &[] });
+        let feature = match uses.first() {
+            Some(&first) if uses.contains(&entry.feature) => first,
+            _ => entry.feature,
+        };
+        u32::from(feature) | u32::from(entry.not) << 16 | u32::from(entry.direct_call) << 17
+    }
+
+    fn calls_ibpb(&self, code: &Sequence<'_>, entry: &Alternative) -> bool {
+        let [call] = code.instructions.as_slice() else { return false };
+        // Asked only of the features in question, so that no symbol is looked up for the many other calls.
+        if !call.is_call_near() || !IBPB_USES.contains(&entry.feature) {
+            return false;
+        }
+        Sequence::target(call, entry.replacement).is_some_and(|target| {
+            let name = self.image.extern_at(target);
+            let name = name.or_else(|| Some(self.image.symbol_at(target)?.0.name));
+            name.is_some_and(|name| IBPB_FUNCTIONS.contains(&name))
+        })
     }
 
     fn report_dissent(&mut self, dissent: &Dissent) {
@@ -293,13 +327,6 @@ impl Test {
         let byte = u16::try_from(self.byte.checked_sub(base)?).ok()?;
         byte.checked_mul(8)?.checked_add(self.bit.into())
     }
-}
-
-/// The feature and flags in one number; features that a plain instruction is known to serve count as one.
-fn voted_feature(bytes: &[u8], entry: &Alternative) -> u32 {
-    let known = KNOWN_USES.iter().find(|(code, uses)| *code == bytes && uses.contains(&entry.feature));
-    let feature = known.and_then(|(_, uses)| uses.first()).copied().unwrap_or(entry.feature);
-    u32::from(feature) | u32::from(entry.not) << 16 | u32::from(entry.direct_call) << 17
 }
 
 /// Instruction sequences as numbers, equal where they do the same wherever they stand.

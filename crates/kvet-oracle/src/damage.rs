@@ -90,7 +90,11 @@ fn x86_capability_out_of_range(context: &Context<'_>, random: &mut Random) -> Op
     let (entry, at, _) = x86_entry(context, random)?;
     // Far above every kernel's (NCAPINTS + NBUGINTS) * 32, below bit 15, which older layouts use for NOT.
     let feature = (2048 + random.below(2048)) as u16;
-    Some(x86_damage("capability out of range", entry, vec![(at.checked_add(8)?, feature.to_le_bytes().into())]))
+    Some(x86_damage(
+        "capability out of range",
+        entry,
+        vec![(at.checked_add(8)?, feature.to_le_bytes().into())],
+    ))
 }
 
 fn x86_capability_shifted(context: &Context<'_>, random: &mut Random) -> Option<Damage> {

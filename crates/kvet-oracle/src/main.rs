@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut wrong = 0;
     for kind in damage::kinds(image.arch()) {
         for _ in 0..per_kind {
-            let Some(damage) = (0..100).find_map(|_| damage::draw(&context, kind, &mut random)) else { continue };
+            let Some(damage) = (0..100).find_map(|_| damage::draw(&context, kind, &mut random)) else {
+                continue;
+            };
             let bytes = damage::apply(&image, &damage).ok_or("damage outside the image")?;
             let copy = directory.path().join("kernel");
             std::fs::write(&copy, &bytes)?;
@@ -46,7 +48,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if let Some(finding) = &prediction.finding {
                 writeln!(out, "    said: {}[{}] {}", finding.severity, finding.rule, finding.message)?;
                 if let Some(at_boot) = &finding.at_boot {
-                    writeln!(out, "    line: {} (when: {:?}, fatal: {})", at_boot.line, at_boot.when, at_boot.fatal)?;
+                    writeln!(
+                        out,
+                        "    line: {} (when: {:?}, fatal: {})",
+                        at_boot.line, at_boot.when, at_boot.fatal
+                    )?;
                 }
             }
             if let Some(line) = boot.first_failure() {

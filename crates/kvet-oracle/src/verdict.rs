@@ -19,11 +19,8 @@ pub fn predict(context: &Context<'_>, damage: &Damage) -> Prediction {
     let reports = kvet_tables::check(context);
     let all: Vec<&Finding> = reports.iter().flat_map(|r: &TableReport| &r.findings).collect();
     let here = all.iter().filter(|f| f.table == damage.table && near(f, damage)).max_by_key(|f| f.severity);
-    let certain = all
-        .iter()
-        .filter_map(|f| f.at_boot.as_ref())
-        .find(|a| a.fatal && a.when.is_none())
-        .cloned();
+    let certain =
+        all.iter().filter_map(|f| f.at_boot.as_ref()).find(|a| a.fatal && a.when.is_none()).cloned();
     Prediction { finding: here.map(|f| (*f).clone()), certain }
 }
 

@@ -15,6 +15,7 @@ pub mod exceptions;
 pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
+mod release;
 mod scan;
 pub mod static_calls;
 mod table;

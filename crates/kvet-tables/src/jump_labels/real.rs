@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kvet_finding::Severity;
+use kvet_finding::{Severity, Value};
 use kvet_image::{Arch, Image, VirtAddr};
 
 use super::{JumpLabel, JumpTable, scan};
@@ -121,10 +121,10 @@ const DAMAGES: &[Damage] = &[
     Damage { name: "code moved by -1", at_least: 100, apply: |e, t, l, _| rewrite(e, t, l, |f| f.0 -= 1) },
     Damage { name: "code moved by 2", at_least: 100, apply: |e, t, l, _| rewrite(e, t, l, |f| f.0 += 2) },
     Damage { name: "code moved by -2", at_least: 100, apply: |e, t, l, _| rewrite(e, t, l, |f| f.0 -= 2) },
-    Damage { name: "code moved by 4", at_least: 85, apply: |e, t, l, _| rewrite(e, t, l, |f| f.0 += 4) },
-    Damage { name: "target moved by 1", at_least: 60, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 1) },
-    Damage { name: "target moved by 4", at_least: 0, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 4) },
-    Damage { name: "target moved by 16", at_least: 0, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 16) },
+    Damage { name: "code moved by 4", at_least: 100, apply: |e, t, l, _| rewrite(e, t, l, |f| f.0 += 4) },
+    Damage { name: "target moved by 1", at_least: 98, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 1) },
+    Damage { name: "target moved by 4", at_least: 80, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 4) },
+    Damage { name: "target moved by 16", at_least: 75, apply: |e, t, l, _| rewrite(e, t, l, |f| f.1 += 16) },
     Damage {
         name: "target moved by 4096",
         at_least: 90,
@@ -154,6 +154,7 @@ const DAMAGES: &[Damage] = &[
             rewrite(e, t, l, |f| f.2 = to.key.0 | f.2 & 3)
         },
     },
+    // Nothing in the file says which of two keys in the same state a site was compiled with.
     Damage {
         name: "key of another entry, same state",
         at_least: 0,
@@ -165,7 +166,7 @@ const DAMAGES: &[Damage] = &[
     },
     Damage {
         name: "entry copied over",
-        at_least: 95,
+        at_least: 90,
         apply: |e, t, l, s| {
             let from = *other(t, s);
             from.index.abs_diff(l.index) > 1 && {
@@ -233,4 +234,39 @@ fn damage_to_real_kernels_is_found() {
             }
         }
     }
+}
+
+/// What copies of this kernel printed when they were booted in QEMU, each damaged as below at entry 905: a site of
+/// `sched_clock_running`, which every boot enables.
+#[test]
+fn what_damaged_kernels_printed_when_booted() {
+    const LINE: &str = "jump_label: Fatal kernel bug, unexpected op at sched_clock_cpu+0x1d/0xb0 [(____ptrval____)] \
+                        (66 90 65 ff 05 != eb 65 00 00 00)) size:2 type:0";
+    let Some(path) =
+        kernels("vmlinux").into_iter().find(|path| path.ends_with("6.1.0-56-cloud-amd64.vmlinux"))
+    else {
+        return;
+    };
+    let mut edited = Edited::open(&path);
+    let table = Context::new(edited.original(), None).jump_labels().expect("a table").clone();
+    let label = table.labels[905];
+    let line = |image: &Image, index: u64| {
+        let report = check(image);
+        assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+        let finding = &report.findings[0];
+        assert_eq!(finding.index, Some(index));
+        let then = finding.evidence.iter().find(|(name, _)| *name == "then").map(|(_, value)| value.clone());
+        (finding.at_boot.clone().expect("the kernel notices").line, then)
+    };
+    let then = Some(Value::Text("kernel BUG at arch/x86/kernel/jump_label.c:73!".to_owned()));
+    edited.write(label.code, &[0x66, 0x90]);
+    assert_eq!(line(&edited.take(), 905), (LINE.to_owned(), then.clone()));
+    let other = table.labels[1000];
+    write_fields(&mut edited, entry_of(&table, &other), label.code, label.target, key_field(&label));
+    assert_eq!(line(&edited.take(), 1000), (LINE.to_owned(), then));
+    edited.write(label.code, &[0x90]);
+    assert_eq!(
+        line(&edited.take(), 905),
+        ("kernel BUG at arch/x86/kernel/jump_label.c:25!".to_owned(), None)
+    );
 }

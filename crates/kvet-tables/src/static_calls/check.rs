@@ -351,7 +351,13 @@ impl<'a> Checker<'a> {
             Some(module) => {
                 finding.at_boot_when(line, self.fatal, format!("when the module {module} is loaded"))
             }
-            None => finding.at_boot(line, self.fatal),
+            // Checked by booting such a kernel in QEMU: nothing at all comes out.
+            None => finding
+                .with(
+                    "when",
+                    "in setup_arch, before any console is registered: the line is only in the log buffer",
+                )
+                .at_boot(line, self.fatal),
         }
     }
 

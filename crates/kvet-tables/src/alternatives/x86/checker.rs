@@ -273,6 +273,18 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// 7.x applies only the last entry of a site that is eligible: which ones stand behind this one.
+    fn preferred(&self, entry: &Alternative) -> Option<String> {
+        if !self.traps().is_some_and(Traps::checks_whole_sites) {
+            return None;
+        }
+        let after = usize::try_from(entry.index).ok()?.checked_add(1)?;
+        let later = self.table.entries.get(after..)?.iter().take_while(|e| e.site == entry.site);
+        let names: Vec<String> = later.map(|e| self.condition_text(e)).collect();
+        (!names.is_empty())
+            .then(|| format!("where no later entry of the site applies ({})", names.join(", ")))
+    }
+
     /// What a boot shows of a trap at an entry, if the kernel comes there.
     fn boot(&self, entry: &Alternative, line: String, fatal: bool, patched_only: bool) -> AtBoot {
         let mut when = Vec::new();
@@ -281,6 +293,7 @@ impl<'a> Checker<'a> {
         }
         if patched_only {
             when.extend(self.condition(entry));
+            when.extend(self.preferred(entry));
         }
         if let Some(stop) = self.stop.filter(|&stop| stop < entry.index) {
             when.push(format!("once entry {stop} is repaired, where this kernel stops first"));
@@ -655,6 +668,20 @@ impl<'a> Checker<'a> {
             finding = finding.with("then", bug.says.clone());
         }
         self.report.findings.push(finding);
+    }
+
+    /// Kernels of 6.11 to 6.15 give two entries of one site the longer length, and then find that a direct call's
+    /// site has not 6 bytes. That they do shows in the line of the length's check, which stands before the
+    /// feature's, and in the call's check being there.
+    pub(super) fn boot_of_unequal_lengths(&self, a: &Alternative, b: &Alternative) -> Option<AtBoot> {
+        let traps = self.traps()?;
+        let longest = a.site_len.max(b.site_len);
+        if traps.checks_whole_sites() || longest == 6 || longest > MAX_PATCH_LEN {
+            return None;
+        }
+        traps.no_indirect_call.as_ref()?;
+        let direct = [a, b].into_iter().find(|e| e.direct_call)?;
+        Some(self.boot(direct, NO_INDIRECT_CALL.to_owned(), true, true))
     }
 
     /// A call of `BUG_func` is a placeholder: without the flag it would be called.

@@ -2,7 +2,6 @@
 
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
-use crate::disasm::x86;
 use crate::{Bounds, LocatedBy, release};
 
 /// include/asm-generic/bug.h.
@@ -274,15 +273,19 @@ pub(super) fn is_trap(image: &Image, addr: VirtAddr, with_ud0: bool) -> bool {
     }
 }
 
-/// What a `lea` that ends at an address loads, as `__WARN_bug_entry` of 7.3 places one before its site.
+/// What a `lea disp(%rip), %reg` that ends at an address loads, as `__WARN_bug_entry` of 7.3 places one before its
+/// site.
 pub(super) fn lea_before(image: &Image, addr: VirtAddr) -> Option<VirtAddr> {
     const LENGTH: u64 = 7;
     let start = VirtAddr(addr.0.checked_sub(LENGTH)?);
-    let instruction = x86::decode_one(start, image.bytes(start, LENGTH as usize)?)?;
-    let is_lea = instruction.mnemonic() == iced_x86::Mnemonic::Lea
-        && instruction.len() as u64 == LENGTH
-        && instruction.is_ip_rel_memory_operand();
-    is_lea.then(|| VirtAddr(instruction.ip_rel_memory_address()))
+    // REX.W, with or without REX.R; the opcode; mod 00 and r/m 101, which is RIP-relative; 32 bits of distance.
+    match image.bytes(start, LENGTH as usize)? {
+        [0x48 | 0x4c, 0x8d, modrm, disp @ ..] if modrm & 0xc7 == 0x05 => {
+            let disp = i32::from_le_bytes(disp.try_into().ok()?);
+            Some(addr.wrapping_offset(i64::from(disp)))
+        }
+        _ => None,
+    }
 }
 
 fn is_name(image: &Image, addr: VirtAddr) -> bool {

@@ -21,6 +21,8 @@ pub struct Context<'a> {
     kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
+    /// See [`x86::KernelFacts`].
+    pub(crate) x86_kernel: x86::KernelFacts,
     arm64_alternatives: OnceLock<Arm64Alternatives>,
     jump_labels: OnceLock<Result<JumpTable, Box<TableReport>>>,
     static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
@@ -36,6 +38,7 @@ impl<'a> Context<'a> {
             kernel,
             kernel_context: None,
             x86_alternatives: OnceLock::new(),
+            x86_kernel: x86::KernelFacts::default(),
             arm64_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
             static_calls: OnceLock::new(),

@@ -17,6 +17,7 @@ pub mod jump_labels;
 pub mod kallsyms;
 #[cfg(test)]
 mod realkernels;
+mod release;
 mod runs;
 mod scan;
 pub mod static_calls;

@@ -222,6 +222,35 @@ fn a_stripped_image_has_its_debug_files_lines() {
 }
 
 #[test]
+fn overlapping_abbreviation_tables_are_not_parsed_over_and_over() {
+    // Two units; the second names a table that begins inside the first one's.
+    let mut units = Vec::new();
+    for offset in [0u32, 5] {
+        units.extend_from_slice(&9u32.to_le_bytes());
+        units.extend_from_slice(&[5, 0, 1, 8]);
+        units.extend_from_slice(&offset.to_le_bytes());
+        units.push(1);
+    }
+    // Code 1 twice: a unit's entry with a language, and one without anything.
+    let tables = [1, 0x11, 0, 0x13, 0x0b, 1, 0x11, 0, 0, 0, 0];
+    let dwarf = gimli::Dwarf::load(|id| {
+        let bytes: &[u8] = match id {
+            gimli::SectionId::DebugInfo => &units,
+            gimli::SectionId::DebugAbbrev => &tables,
+            _ => &[],
+        };
+        Ok::<_, gimli::Error>(gimli::EndianSlice::new(bytes, LittleEndian))
+    })
+    .unwrap();
+    let mut tables = super::AbbreviationTables::of(&dwarf);
+    let mut headers = dwarf.units();
+    let found: Vec<bool> = std::iter::from_fn(|| headers.next().unwrap())
+        .map(|header| tables.of_unit(&header).is_some())
+        .collect();
+    assert_eq!(found, [false, true]);
+}
+
+#[test]
 fn damaged_dwarf_neither_panics_nor_hangs() {
     for (file, from) in [(kernel(plain(dwarf(5, TEXT, true))), 64), (module(1, 62), 64)] {
         let bytes = file.build();

@@ -3,9 +3,10 @@
 use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Image, Kind as ImageKind, VirtAddr};
 
-use super::kind::{self, Kind, Numbering, Version};
+use super::kind::{self, Kind, Numbering};
 use super::{Action, Exception, ExceptionTable, arm64, x86};
 use crate::bugs::bugs_in_function;
+use crate::release::{self, Version};
 use crate::{Context, TableReport, disasm};
 
 const NAME: &str = "exceptions";
@@ -29,7 +30,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<TableReport> {
         context,
         image,
         numbering: Numbering::of(image, &entries),
-        version: kind::version(image),
+        version: release::version(image),
         typed: kind::is_typed(table.layout),
     };
     report.findings.extend(checker.size(&table, &entries));

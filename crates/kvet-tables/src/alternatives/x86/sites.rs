@@ -74,7 +74,9 @@ impl Checker<'_> {
                         "entry {} patches {} bytes of a site of which entry {} patches {}",
                         this.index, this.site_len, other.index, other.site_len
                     );
-                    let finding = self.finding(rule!(self, "site-length"), Severity::Error, this, message);
+                    let mut finding =
+                        self.finding(rule!(self, "site-length"), Severity::Error, this, message);
+                    finding.at_boot = self.boot_of_unequal_lengths(a, b);
                     self.report.findings.push(finding.with("other entry", other.index));
                 }
             }

@@ -351,9 +351,9 @@ fn a_feature_that_its_own_test_contradicts_is_found() {
         kernel.findings()
     };
     assert_eq!(run(&|_| {}), []);
-    for i in 0..features.len() {
+    for (i, feature) in features.into_iter().enumerate() {
         // The choice, by a little and by much; the default; the NOT flag.
-        for new in [features[i] + 1, 700] {
+        for new in [feature + 1, 700] {
             let findings = run(&|k| k.entry(2 * i + 1)[8..10].copy_from_slice(&new.to_le_bytes()));
             only(&findings, "alternatives/inconsistent-capability", 2 * i as u64 + 1);
         }

@@ -4,6 +4,7 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Image, Kind as ImageKind, VirtAddr};
 
 use super::kind::{self, Kind, Numbering};
+use super::read::is_function;
 use super::{Action, Exception, ExceptionTable, arm64, x86};
 use crate::bugs::bugs_in_function;
 use crate::release::{self, Version};
@@ -126,7 +127,7 @@ impl Checker<'_> {
 
     /// A handler is a function, called by its address.
     fn handler(&self, e: &Exception, at: VirtAddr) -> Option<Finding> {
-        let message = if !self.image.is_executable(at) {
+        let message = if !is_function(self.image, at) {
             format!("the handler is at {at}, which is not executable")
         } else if self.image.symbol_at(at).is_some_and(|(_, offset)| offset != 0) {
             format!("the handler is at {at}, which is not the start of a function")

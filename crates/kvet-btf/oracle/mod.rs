@@ -57,6 +57,7 @@ pub struct Tally {
 pub struct Judge {
     oracle: kernel::Oracle,
     rules: &'static Rules,
+    names: kvet_btf::ByName<'static>,
     keep: PathBuf,
     pub tally: Tally,
 }
@@ -66,7 +67,10 @@ impl Judge {
     pub fn new(keep: &Path) -> Result<Judge, String> {
         let oracle = kernel::Oracle::new()?;
         let rules = oracle.rules()?;
-        Ok(Judge { oracle, rules, keep: keep.to_owned(), tally: Tally::default() })
+        // Read once and needed to the end of the process.
+        let own = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default().leak();
+        let names = kvet_btf::Btf::parse(own).map_or_else(|_| Default::default(), |b| kvet_btf::ByName::new(&b));
+        Ok(Judge { oracle, rules, names, keep: keep.to_owned(), tally: Tally::default() })
     }
 
     /// The rules it holds the kernel against.
@@ -77,6 +81,7 @@ impl Judge {
     fn differs(&mut self, data: &[u8]) -> Option<String> {
         let (errno, log) = self.oracle.load(data);
         let mut options = Options::new(self.rules);
+        options.kernel = Some(&self.names);
         options.trace = true;
         let ours = load(data, &options);
         let our_errno = ours.errno().map_or(0, |e| i32::from(e.0));

@@ -9,6 +9,7 @@
 //! it, and nothing recurses as deep as the data says.
 
 mod btf;
+mod by_name;
 mod error;
 mod header;
 pub mod kernel;
@@ -16,6 +17,7 @@ mod names;
 mod raw;
 
 pub use btf::{Array, Btf, EnumValue, Index, Member, Param, SecInfo, Type};
+pub use by_name::ByName;
 pub use error::ParseError;
 pub use header::Header;
 pub use raw::{ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TypeId, VERSION};

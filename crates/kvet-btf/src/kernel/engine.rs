@@ -63,7 +63,9 @@ impl<'a> Fail<'a> {
 pub(crate) struct Engine<'a> {
     data: &'a [u8],
     order: ByteOrder,
-    options: Options,
+    rules: &'static Rules,
+    traces: bool,
+    mismatch_allowed: bool,
     mode: Mode,
     base: Option<&'a Btf<'a>>,
     header: Header,
@@ -86,11 +88,13 @@ pub(crate) struct Engine<'a> {
 pub(crate) const KEEP_MAX: usize = 1000;
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(data: &'a [u8], base: Option<&'a Btf<'a>>, mode: Mode, options: &Options) -> Engine<'a> {
+    pub(crate) fn new(data: &'a [u8], base: Option<&'a Btf<'a>>, mode: Mode, options: &Options<'_>) -> Engine<'a> {
         Engine {
             data,
             order: options.order,
-            options: *options,
+            rules: options.rules,
+            traces: options.trace && mode == Mode::Load,
+            mismatch_allowed: options.mismatch_allowed,
             mode,
             base,
             header: Header::default(),
@@ -110,7 +114,7 @@ impl<'a> Engine<'a> {
     }
 
     pub(crate) fn rules(&self) -> &'static Rules {
-        self.options.rules
+        self.rules
     }
 
     pub(crate) fn is_split(&self) -> bool {
@@ -792,14 +796,14 @@ impl<'a> Engine<'a> {
     // ---- the log ----
 
     fn tracing(&self) -> bool {
-        self.options.trace && self.mode == Mode::Load
+        self.traces
     }
 
     /// Whether the log leaves out what belongs to a type or member (`__btf_verifier_log_type`).
     fn muted(&self) -> bool {
         self.mode == Mode::Kernel
             && self.is_split()
-            && self.options.mismatch_allowed
+            && self.mismatch_allowed
             && self.rules().mismatch_is_silent
     }
 
@@ -878,7 +882,7 @@ impl<'a> Engine<'a> {
                 ));
             }
             Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64 | Kind::Datasec => {
-                let vlen = t.info() & self.options.rules.vlen_mask;
+                let vlen = t.info() & self.rules.vlen_mask;
                 log.push_fmt(format_args!("size={} vlen={vlen}", t.size()));
             }
             Kind::Float => log.push_fmt(format_args!("size={}", t.size())),
@@ -937,7 +941,7 @@ impl<'a> Engine<'a> {
     }
 
     fn trace_header(&mut self, size: u32) {
-        if self.mode == Mode::Kernel || !self.options.trace {
+        if !self.traces {
             return;
         }
         let h = self.header;

@@ -25,7 +25,7 @@ pub(crate) use engine::{Engine, Fail, Mode};
 pub(crate) use resolve::resolve_all;
 
 use crate::raw::ByteOrder;
-use crate::{Btf, Index};
+use crate::{Btf, ByName, Index};
 
 /// The largest BTF that bpf(2) takes, in bytes (`BTF_MAX_SIZE`).
 pub const MAX_LOAD_SIZE: usize = 16 * 1024 * 1024;
@@ -98,7 +98,7 @@ impl Verdict {
 
 /// Who asks, and of which kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'k> {
     /// The kernel version's rules.
     pub rules: &'static Rules,
     /// The kernel's byte order: BTF of the other one has the wrong magic for it.
@@ -107,23 +107,30 @@ pub struct Options {
     pub trace: bool,
     /// The kernel has CONFIG_MODULE_ALLOW_BTF_MISMATCH.
     pub mismatch_allowed: bool,
+    /// The names of the kernel's own BTF, where it is at hand: [`load`] looks structures up there that BPF programs point
+    /// to with a `kptr`. Without it they are taken for the program's own.
+    pub kernel: Option<&'k ByName<'k>>,
 }
 
-impl Options {
+impl<'k> Options<'k> {
     /// A little-endian kernel of these rules, no trace, mismatches refused.
-    pub fn new(rules: &'static Rules) -> Options {
-        Options { rules, order: ByteOrder::Little, trace: false, mismatch_allowed: false }
+    pub fn new(rules: &'static Rules) -> Options<'k> {
+        Options { rules, order: ByteOrder::Little, trace: false, mismatch_allowed: false, kernel: None }
     }
 }
 
 /// What `BPF_BTF_LOAD` says of BTF that a program with CAP_BPF loads.
-pub fn load(data: &[u8], options: &Options) -> Verdict {
+pub fn load(data: &[u8], options: &Options<'_>) -> Verdict {
     let mut engine = Engine::new(data, None, Mode::Load, options);
-    let result = load_inner(&mut engine, data);
+    let result = load_inner(&mut engine, data, options);
     finish(engine, result)
 }
 
-fn load_inner<'a>(engine: &mut Engine<'a>, data: &[u8]) -> Result<(), Fail<'a>> {
+fn load_inner<'a>(
+    engine: &mut Engine<'a>,
+    data: &[u8],
+    options: &Options<'_>,
+) -> Result<(), Fail<'a>> {
     if data.len() > MAX_LOAD_SIZE {
         return Err(Fail::silent(Errno::E2BIG));
     }
@@ -132,13 +139,13 @@ fn load_inner<'a>(engine: &mut Engine<'a>, data: &[u8]) -> Result<(), Fail<'a>> 
     engine.layout()?;
     engine.type_section()?;
     let btf = engine.btf();
-    let resolved = resolve_all(engine, &btf)?;
+    resolve_all(engine, &btf)?;
     engine.chains(&btf)?;
-    special::check(engine, &btf, &resolved)
+    special::check(engine, &btf, options.kernel)
 }
 
 /// What a kernel says of its own BTF when it first needs it.
-pub fn vmlinux(data: &[u8], options: &Options) -> Verdict {
+pub fn vmlinux(data: &[u8], options: &Options<'_>) -> Verdict {
     let mut engine = Engine::new(data, None, Mode::Kernel, options);
     let result = engine.own();
     finish(engine, result)
@@ -147,7 +154,7 @@ pub fn vmlinux(data: &[u8], options: &Options) -> Verdict {
 /// What a kernel says of a module's BTF when the module is loaded.
 ///
 /// `base` is the kernel's own BTF; `distilled` is the module's `.BTF.base`.
-pub fn module(name: &str, data: &[u8], distilled: Option<&[u8]>, base: &Btf<'_>, options: &Options) -> Verdict {
+pub fn module(name: &str, data: &[u8], distilled: Option<&[u8]>, base: &Btf<'_>, options: &Options<'_>) -> Verdict {
     let mut verdict = module_inner(data, distilled, base, options);
     if let Err(errno) = verdict.result {
         if !(options.mismatch_allowed && options.rules.mismatch_is_silent) {
@@ -161,7 +168,7 @@ pub fn module(name: &str, data: &[u8], distilled: Option<&[u8]>, base: &Btf<'_>,
     verdict
 }
 
-fn module_inner(data: &[u8], distilled: Option<&[u8]>, kernel: &Btf<'_>, options: &Options) -> Verdict {
+fn module_inner(data: &[u8], distilled: Option<&[u8]>, kernel: &Btf<'_>, options: &Options<'_>) -> Verdict {
     let Some(distilled) = distilled.filter(|_| options.rules.distilled_base) else {
         let mut engine = Engine::new(data, Some(kernel), Mode::Kernel, options);
         let result = engine.own();

@@ -60,6 +60,11 @@ pub struct Rules {
 pub(crate) struct Special {
     /// `bpf_res_spin_lock` (6.15).
     pub(crate) res_spin_lock: bool,
+    /// `bpf_refcount` may be in a structure once. So say 6.12 and 7.3; 6.18.44 takes two.
+    pub(crate) refcount_once: bool,
+    /// What may be in a structure once is counted with all that it nests. So say Debian's 6.12.117 and 7.3.4;
+    /// 6.18.44 counts each structure by itself.
+    pub(crate) once_with_nested: bool,
     /// Only one of the two locks may be in a structure (6.15).
     pub(crate) one_lock: bool,
     /// All tags of a pointed-to type are walked, at most one may name a kptr, and foreign tags are passed
@@ -67,8 +72,8 @@ pub(crate) struct Special {
     pub(crate) walk_tags: bool,
     /// `uptr` is a tag (6.13), which no structure outside maps may use.
     pub(crate) uptr: bool,
-    /// Structures that own each other may do so to this depth (`BTF_MAX_OWNERSHIP_DEPTH`, 7.x and stable),
-    /// else one that owns may not be owned by one that is owned.
+    /// Structures that own each other may do so to this depth (`BTF_MAX_OWNERSHIP_DEPTH`, in Debian's 6.12.117
+    /// and 7.3.4), else one that owns may not be owned by one that is owned (6.18.44).
     pub(crate) ownership_depth: Option<u8>,
 }
 
@@ -120,6 +125,8 @@ pub static V6_12: Rules = Rules {
     printable_sections: true,
     struct_metas: Some(Special {
         res_spin_lock: false,
+        refcount_once: true,
+        once_with_nested: true,
         one_lock: false,
         walk_tags: false,
         uptr: false,
@@ -136,10 +143,12 @@ pub static V6_18: Rules = Rules {
     tag_kind_flag_refused: false,
     struct_metas: Some(Special {
         res_spin_lock: true,
+        refcount_once: false,
+        once_with_nested: false,
         one_lock: true,
         walk_tags: false,
         uptr: true,
-        ownership_depth: Some(8),
+        ownership_depth: None,
     }),
     ..V6_12
 };
@@ -154,6 +163,8 @@ pub static V7_3: Rules = Rules {
     layout_section: true,
     struct_metas: Some(Special {
         res_spin_lock: true,
+        refcount_once: true,
+        once_with_nested: true,
         one_lock: true,
         walk_tags: true,
         uptr: true,

@@ -8,7 +8,14 @@ use memmap2::MmapMut;
 pub(crate) enum Backing {
     /// A copy-on-write mapping: pages that relocation does not touch stay the page cache's.
     Mapped(MmapMut),
-    /// Decompressed or given by the caller.
+    /// Decompressed: the first `len` bytes of anonymous memory, committed as far as it was written.
+    Anonymous {
+        /// The memory; what follows the payload was never touched.
+        map: MmapMut,
+        /// The payload's length.
+        len: usize,
+    },
+    /// Given by the caller.
     Owned(Vec<u8>),
 }
 
@@ -30,6 +37,7 @@ impl Backing {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Backing::Mapped(map) => map,
+            Backing::Anonymous { map, len } => &map[..*len],
             Backing::Owned(vec) => vec,
         }
     }
@@ -37,6 +45,7 @@ impl Backing {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Backing::Mapped(map) => map,
+            Backing::Anonymous { map, len } => &mut map[..*len],
             Backing::Owned(vec) => vec,
         }
     }

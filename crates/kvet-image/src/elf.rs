@@ -23,7 +23,7 @@ pub(crate) struct SymtabPlace {
 }
 
 /// Reads an ELF vmlinux's headers. Symbols are read when they are first asked for.
-pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
+pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind> {
     let data = backing.bytes();
     let header = Header::parse(data).map_err(|e| damaged("ELF header", "a 64-bit ELF header", e))?;
     let endian = header.endian().map_err(|e| damaged("ELF header", "a byte order", e))?;
@@ -33,6 +33,7 @@ pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
 
     let mut sections = Vec::new();
     let mut symtab = None;
+    let mut rela = Vec::new();
     for section in table.iter() {
         let kind = section.sh_type(endian);
         let file = file_range(section, endian, data.len());
@@ -47,6 +48,9 @@ pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
         if flags & u64::from(elf::SHF_ALLOC) == 0 || section.sh_size(endian) == 0 {
             continue;
         }
+        if kind == elf::SHT_RELA && arch == Arch::Arm64 {
+            rela.push(file.clone());
+        }
         let name = table.section_name(endian, section).unwrap_or(b"");
         sections.push(Section {
             name: String::from_utf8_lossy(name).into_owned(),
@@ -60,6 +64,9 @@ pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
         });
     }
     sections.sort_by_key(|s| s.addr);
+    for table in rela {
+        apply_relocations(&mut backing, &sections, table);
+    }
     Ok(Image {
         path: path.into(),
         kind: Kind::Vmlinux,
@@ -70,8 +77,26 @@ pub(crate) fn read(path: &Path, backing: Backing) -> Result<Image, ErrorKind> {
         externs: Vec::new(),
         facts: OnceLock::new(),
         debug: None,
+        base_evidence: None,
+        kallsyms: OnceLock::new(),
         backing,
     })
+}
+
+/// Fills the fields that an arm64 vmlinux (ET_DYN) leaves to its own relocation. An x86-64 one is ET_EXEC and
+/// has its pointers in place; RELR fields hold their link-time value on both.
+fn apply_relocations(backing: &mut Backing, sections: &[Section], table: Range<usize>) {
+    let mut last = 0;
+    crate::relocate::apply_rela(backing.bytes_mut(), table, |addr| {
+        let addr = VirtAddr(addr);
+        // Relocations come in address order, so the last section usually holds the next field as well.
+        if !sections.get(last).is_some_and(|s| s.contains(addr)) {
+            last = sections.partition_point(|s| s.addr <= addr).checked_sub(1)?;
+        }
+        let section = sections.get(last).filter(|s| s.contains(addr))?;
+        let at = section.file.start.checked_add(usize::try_from(addr.0 - section.addr.0).ok()?)?;
+        (at < section.file.end).then_some(at)
+    });
 }
 
 fn arch_of(header: &Header, endian: Endianness) -> Result<Arch, ErrorKind> {

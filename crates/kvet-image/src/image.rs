@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::section::Section;
 use crate::symbol::{Symbol, SymbolTable};
-use crate::{Error, VirtAddr, backing::Backing};
+use crate::{BaseEvidence, Error, Kallsyms, KallsymsAbsent, VirtAddr, backing::Backing};
 
 /// The processor architecture of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -81,6 +81,9 @@ pub struct Image {
     pub(crate) externs: Vec<(VirtAddr, String)>,
     pub(crate) facts: OnceLock<crate::facts::Facts>,
     pub(crate) debug: Option<Box<Image>>,
+    /// For a flat image: how its link address was found.
+    pub(crate) base_evidence: Option<BaseEvidence>,
+    pub(crate) kallsyms: OnceLock<Result<crate::kallsyms::Tables, KallsymsAbsent>>,
 }
 
 impl Image {
@@ -123,6 +126,11 @@ impl Image {
     /// The separate debug file, if one was given.
     pub fn debug(&self) -> Option<&Image> {
         self.debug.as_deref()
+    }
+
+    /// For a flat arm64 image, whose file does not state its link address: what it was read from.
+    pub fn base_evidence(&self) -> Option<BaseEvidence> {
+        self.base_evidence
     }
 
     /// All allocated sections, by address.
@@ -228,6 +236,18 @@ impl Image {
     /// The symbols: ELF's, else the debug file's, else the embedded kallsyms'. Read at the first call.
     pub fn symbols(&self) -> &SymbolTable {
         self.symbols.get_or_init(|| crate::open::read_symbols(self))
+    }
+
+    /// The kernel's own symbol tables, wherever [`Image::symbols`] come from. Found at the first call.
+    ///
+    /// # Errors
+    /// A kernel without them, a module, or tables too damaged to be found.
+    pub fn kallsyms(&self) -> Result<Kallsyms<'_>, &KallsymsAbsent> {
+        let tables = self.kallsyms.get_or_init(|| match self.kind {
+            Kind::Module => Err(KallsymsAbsent::NoTokenTable),
+            _ => crate::kallsyms::locate(self),
+        });
+        tables.as_ref().map(|tables| Kallsyms::new(tables, self.raw()))
     }
 
     /// The address of a symbol.

@@ -10,17 +10,24 @@
 
 mod addr;
 mod backing;
+mod container;
 mod elf;
 mod error;
 mod facts;
+mod flat;
+mod flat_text;
 mod image;
+pub mod kallsyms;
 mod open;
+mod relocate;
 mod section;
 mod symbol;
 mod symbolize;
 
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
+pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
+pub use kallsyms::{Kallsyms, KallsymsAbsent};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

@@ -118,6 +118,29 @@ impl SymbolTableBuilder {
         self.rows.push(Row { addr: addr.0, size, name: at, name_len: len, kind, global });
     }
 
+    /// A builder over names that are in one buffer already, for [`SymbolTableBuilder::push_range`].
+    pub(crate) fn from_names(names: String, symbols: usize) -> Self {
+        Self { rows: Vec::with_capacity(symbols), names }
+    }
+
+    /// The buffer of names.
+    pub(crate) fn names(&self) -> &str {
+        &self.names
+    }
+
+    /// Adds a symbol whose name stands in the buffer.
+    pub(crate) fn push_range(
+        &mut self,
+        name: std::ops::Range<usize>,
+        addr: VirtAddr,
+        size: u64,
+        kind: SymbolKind,
+        global: bool,
+    ) {
+        let (Ok(at), Ok(len)) = (u32::try_from(name.start), u16::try_from(name.len())) else { return };
+        self.rows.push(Row { addr: addr.0, size, name: at, name_len: len, kind, global });
+    }
+
     /// Sorts by address.
     pub fn finish(mut self, source: SymbolSource) -> SymbolTable {
         if !self.rows.is_sorted_by_key(|r| r.addr) {

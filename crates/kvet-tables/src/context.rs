@@ -1,6 +1,12 @@
 //! What the checks of one image share.
 
+use std::sync::OnceLock;
+
 use kvet_image::Image;
+
+use crate::TableReport;
+use crate::alternatives::x86;
+use crate::jump_labels::{self, JumpTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -9,11 +15,22 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    /// See [`x86::entries`].
+    pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
+    jump_labels: OnceLock<Result<JumpTable, TableReport>>,
 }
 
 impl<'a> Context<'a> {
     /// A context for an image, and for a module's kernel.
     pub fn new(image: &'a Image, kernel: Option<&'a Image>) -> Self {
-        Context { image, kernel }
+        Context { image, kernel, x86_alternatives: OnceLock::new(), jump_labels: OnceLock::new() }
+    }
+
+    /// The jump table, read at the first call.
+    ///
+    /// # Errors
+    /// There is none, or its bytes are not at hand: the report that says so.
+    pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
+        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
     }
 }

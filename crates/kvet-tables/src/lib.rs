@@ -12,10 +12,13 @@ pub mod bugs;
 mod context;
 pub mod disasm;
 pub mod exceptions;
+pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
 pub mod static_calls;
 mod table;
+#[cfg(test)]
+mod testimage;
 
 pub use bounds::{Bounds, LocatedBy};
 pub use context::Context;

@@ -1,7 +1,7 @@
 //! Machine code to text, branch targets symbolised, for evidence.
 
 mod arm64;
-mod x86;
+pub mod x86;
 
 use kvet_finding::Code;
 use kvet_image::{Arch, Image, VirtAddr};

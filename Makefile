@@ -1,0 +1,41 @@
+# The two commands of the README are `make demo` and `make test`.
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help build demo test lint deny bench fuzz clean
+
+help:
+	@echo 'make demo    build kvet, fetch real kernels, check them, and show a broken one'
+	@echo 'make test    run every test, also against real kernels and by booting them'
+	@echo 'make lint    formatting and clippy'
+	@echo 'make deny    licences and advisories of the dependencies (needs cargo-deny)'
+	@echo 'make bench   benchmarks: whole commands against the tools that a user would run instead'
+	@echo 'make fuzz    every fuzz target for a minute (needs cargo-fuzz and a nightly or RUSTC_BOOTSTRAP=1)'
+
+build:
+	scripts/setup build
+	cargo build --release --locked
+
+demo: build
+	scripts/demo
+
+test:
+	scripts/setup test
+	scripts/test
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --document-private-items
+
+deny:
+	scripts/deny
+
+bench: build
+	scripts/bench
+
+fuzz:
+	scripts/fuzz 60
+
+clean:
+	cargo clean

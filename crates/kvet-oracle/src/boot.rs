@@ -1,0 +1,218 @@
+//! One boot of a kernel file in QEMU, its console captured and cut at the first line that decides.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use kvet_image::Arch;
+
+/// How a boot ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The kernel came to where it looks for user space: it booted.
+    Booted,
+    /// It died: an oops, a BUG or a panic.
+    Died,
+    /// It said nothing decisive before the deadline.
+    Silent,
+    /// QEMU ended first: a reset (`-no-reboot` turns one into an exit), or QEMU itself failed.
+    Exited,
+}
+
+/// What a boot said, and how it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Boot {
+    /// The console's lines, time stamps removed.
+    pub lines: Vec<String>,
+    /// How it ended.
+    pub end: End,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+impl Boot {
+    /// Whether a line of the console is, or contains, this one. The hashed pointer of `[%p]` is compared as
+    /// unknown: both its forms, `(____ptrval____)` and sixteen hex digits, are folded.
+    pub fn said(&self, line: &str) -> bool {
+        let wanted = fold_pointer(line);
+        self.lines.iter().any(|l| fold_pointer(l).contains(&wanted))
+    }
+
+    /// The first line that tells of a failure.
+    pub fn first_failure(&self) -> Option<&str> {
+        self.lines.iter().map(String::as_str).find(|l| FAILURES.iter().any(|f| l.contains(f)))
+    }
+}
+
+/// Beginnings of the lines by which a kernel tells that something is wrong.
+const FAILURES: &[&str] = &[
+    "kernel BUG at",
+    "BUG: ",
+    "Oops",
+    "Internal error",
+    "Unable to handle kernel",
+    "general protection fault",
+    "int3: ",
+    "invalid opcode",
+    "jump_label: ",
+    "unexpected static_call",
+    "WARNING: ",
+    "Kernel panic",
+    "SMP alternatives: ",
+    "Insufficient stack space",
+    "stack segment",
+    "divide error",
+    "PANIC: ",
+];
+
+/// What the kernel says once it has booted: without an initrd it looks for a root file system.
+const BOOTED: &[&str] = &["VFS: Cannot open root device", "VFS: Unable to mount root fs", "Run /init"];
+
+/// Lines after which nothing more is to be learned.
+const DEAD: &[&str] = &["Kernel panic - not syncing", "---[ end trace", "---[ end Kernel panic"];
+
+fn fold_pointer(line: &str) -> String {
+    let Some(open) = line.find("[(____ptrval____)]").or_else(|| {
+        let at = line.find(" [")? + 1;
+        let inside = line.get(at + 1..at + 17)?;
+        (inside.bytes().all(|b| b.is_ascii_hexdigit()) && line[at + 17..].starts_with(']')).then_some(at)
+    }) else {
+        return line.to_owned();
+    };
+    let close = line[open..].find(']').map_or(line.len(), |i| open + i + 1);
+    format!("{}[PTR]{}", &line[..open], &line[close..])
+}
+
+/// The QEMU binary for an architecture.
+pub fn emulator(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "qemu-system-x86_64",
+        Arch::Arm64 => "qemu-system-aarch64",
+    }
+}
+
+/// Whether that QEMU can be started here.
+pub fn available(arch: Arch) -> bool {
+    Command::new(emulator(arch)).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+/// Boots a kernel (an ELF vmlinux with a PVH entry or a bzImage on x86-64, a flat Image on arm64) under TCG, without
+/// an initrd, and reads its console until a decisive line or the deadline.
+///
+/// # Errors
+/// QEMU cannot be started.
+pub fn boot(arch: Arch, kernel: &Path, append: &str, deadline: Duration) -> std::io::Result<Boot> {
+    let mut command = Command::new(emulator(arch));
+    let console = match arch {
+        // The timer check fails on a loaded host and has nothing to do with the tables.
+        Arch::X86_64 => "console=ttyS0 no_timer_check",
+        Arch::Arm64 => {
+            command.args(["-M", "virt", "-cpu", "max"]);
+            "console=ttyAMA0"
+        }
+    };
+    command
+        .args(["-accel", "tcg", "-m", "512", "-smp", "1", "-nographic", "-nodefaults", "-nic", "none"])
+        .args(["-serial", "stdio", "-no-reboot", "-kernel"])
+        .arg(kernel)
+        .args(["-append", &format!("{console} panic=-1 {append}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command.spawn()?;
+    let (send, receive) = mpsc::channel();
+    let mut stdout = child.stdout.take().ok_or_else(|| std::io::Error::other("QEMU has no stdout"))?;
+    let mut stderr = child.stderr.take().ok_or_else(|| std::io::Error::other("QEMU has no stderr"))?;
+    let reader = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = stdout.read(&mut buffer) {
+            if send.send(buffer[..n].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        // QEMU's own complaint, if any; it is only shown.
+        let _ = stderr.read_to_string(&mut text);
+        text
+    });
+    let (mut lines, end) = follow(&receive, started + deadline);
+    // It may have ended by itself; either way it is gone afterwards.
+    let _ = child.kill();
+    let _ = child.wait();
+    drop(receive);
+    let _ = reader.join();
+    if let Ok(text) = errors.join()
+        && end == End::Exited
+    {
+        lines.extend(text.lines().map(str::to_owned));
+    }
+    Ok(Boot { lines, end, took: started.elapsed() })
+}
+
+/// Collects lines until the boot is decided. After a failure the kernel gets one more second to say all of it.
+fn follow(console: &mpsc::Receiver<Vec<u8>>, deadline: Instant) -> (Vec<String>, End) {
+    let mut lines = Vec::new();
+    let mut rest = Vec::new();
+    let mut end = None;
+    let mut until = deadline;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match console.recv_timeout(left) {
+            Ok(bytes) => rest.extend(bytes),
+            Err(mpsc::RecvTimeoutError::Timeout) => return (lines, end.unwrap_or(End::Silent)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return (lines, end.unwrap_or(End::Exited)),
+        }
+        while let Some(at) = rest.iter().position(|&b| b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=at).collect();
+            let line = strip_stamp(String::from_utf8_lossy(&line).trim_end()).to_owned();
+            let has = |patterns: &[&str]| patterns.iter().any(|p| line.contains(p));
+            let now = if has(BOOTED) {
+                Some(End::Booted)
+            } else if has(DEAD) {
+                Some(End::Died)
+            } else {
+                None
+            };
+            lines.push(line);
+            if end.is_none() && now.is_some() {
+                end = now;
+                until = deadline.min(Instant::now() + Duration::from_millis(200));
+            }
+        }
+    }
+}
+
+/// Removes `[    1.234567] ` and a caller id.
+fn strip_stamp(line: &str) -> &str {
+    let Some(rest) = line.strip_prefix('[') else { return line };
+    let Some((stamp, rest)) = rest.split_once("] ") else { return line };
+    if stamp.trim_start().bytes().all(|b| b.is_ascii_digit() || b == b'.') { rest } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_removed_and_other_brackets_kept() {
+        assert_eq!(strip_stamp("[    0.254384] CPU features"), "CPU features");
+        assert_eq!(strip_stamp("[mod] x"), "[mod] x");
+        assert_eq!(strip_stamp("plain"), "plain");
+    }
+
+    #[test]
+    fn hashed_pointers_compare_equal() {
+        let boot = Boot {
+            lines: vec!["jump_label: at f+0x1/0x2 [00000000deadbeef] (90)".into()],
+            end: End::Died,
+            took: Duration::ZERO,
+        };
+        assert!(boot.said("jump_label: at f+0x1/0x2 [(____ptrval____)] (90)"));
+        assert!(!boot.said("jump_label: at f+0x1/0x3 [(____ptrval____)] (90)"));
+    }
+}

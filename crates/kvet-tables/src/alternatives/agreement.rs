@@ -1,0 +1,253 @@
+//! The same replacement must name the same feature everywhere in one image.
+//!
+//! An object built against a stale feature header patches on the wrong feature, in range and in silence. It
+//! shows because other objects use the same replacements: one signature, two features. Entries of one object
+//! stand next to each other in the table (the linker concatenates input sections), so a stale object is one
+//! run of entries that are all off by the same distance.
+//!
+//! This file knows no architecture: it sees indices, signatures and feature numbers.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// One entry's claim: this signature belongs to this feature.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Vote<K> {
+    /// The entry's index in its table.
+    pub(crate) index: u64,
+    /// What identifies the replacement: its bytes with everything that depends on its place taken out.
+    pub(crate) signature: K,
+    /// The feature's number (with a NOT or callback flag folded in, where the architecture has one).
+    pub(crate) feature: u32,
+}
+
+/// What a disagreement proves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// The entry names the wrong feature.
+    Wrong,
+    /// One side is wrong, and the image does not say which.
+    Undecided,
+    /// Kernels use this signature for several features: nothing is proved.
+    Ambiguous,
+}
+
+/// An entry that disagrees with most entries of its signature.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Dissent {
+    /// The entry.
+    pub(crate) index: u64,
+    /// The feature that it names.
+    pub(crate) feature: u32,
+    /// The feature that most others of its signature name.
+    pub(crate) majority: u32,
+    /// How many entries name the majority's feature.
+    pub(crate) support: usize,
+    /// How many entries name this one's.
+    pub(crate) dissenters: usize,
+    /// An entry of the majority, to show beside this one.
+    pub(crate) example: u64,
+    /// First and last entry of the run of dissenters around this one that are off by the same distance: the
+    /// entries of one object, if the object is stale. Just the entry itself when it stands alone.
+    pub(crate) run: (u64, u64),
+    /// How many different signatures that run has.
+    pub(crate) run_signatures: usize,
+    /// What it proves.
+    pub(crate) verdict: Verdict,
+}
+
+/// All entries of one feature within one signature.
+struct Camp {
+    feature: u32,
+    entries: usize,
+    /// How many times the signature's entries, in table order, switch to this feature: one for a single object.
+    runs: usize,
+    first: u64,
+}
+
+/// All dissents, by index. `votes` must come in the order of the table; `generic` says of a signature that it
+/// is too plain to belong to one feature (a lone fence).
+///
+/// Linear in the number of votes, but for the sort of few dissents.
+pub(crate) fn dissents<K: Hash + Eq>(votes: &[Vote<K>], generic: impl Fn(&K) -> bool) -> Vec<Dissent> {
+    let mut group_of: HashMap<&K, usize> = HashMap::new();
+    let mut groups: Vec<(Vec<Camp>, u32)> = Vec::new();
+    let membership: Vec<usize> = votes
+        .iter()
+        .map(|vote| {
+            let id = *group_of.entry(&vote.signature).or_insert_with(|| {
+                groups.push((Vec::new(), u32::MAX));
+                groups.len() - 1
+            });
+            enlist(&mut groups[id], vote.index, vote.feature);
+            id
+        })
+        .collect();
+
+    let mut found = Vec::new();
+    let mut group_of_dissent = Vec::new();
+    for (vote, &group) in votes.iter().zip(&membership) {
+        let camps = &groups[group].0;
+        if camps.len() < 2 {
+            continue;
+        }
+        let Some(majority) = camps.iter().max_by_key(|c| (c.runs.min(2), c.entries)) else { continue };
+        let Some(own) = camps.iter().find(|c| c.feature == vote.feature) else { continue };
+        if own.feature == majority.feature {
+            continue;
+        }
+        found.push(Dissent {
+            index: vote.index,
+            feature: vote.feature,
+            majority: majority.feature,
+            support: majority.entries,
+            dissenters: own.entries,
+            example: majority.first,
+            run: (vote.index, vote.index),
+            run_signatures: 1,
+            verdict: if generic(&vote.signature) || own.runs > 1 {
+                Verdict::Ambiguous
+            } else if own.entries * 2 <= majority.entries {
+                Verdict::Wrong
+            } else {
+                Verdict::Undecided
+            },
+        });
+        group_of_dissent.push(group);
+    }
+    join_runs(votes, &membership, &groups, &mut found, &group_of_dissent);
+    found
+}
+
+/// A hostile table may name 65,536 features for one signature: the search among them must stay short.
+const MAX_CAMPS: usize = 64;
+
+fn enlist((camps, last): &mut (Vec<Camp>, u32), index: u64, feature: u32) {
+    let switched = camps.is_empty() || *last != feature;
+    *last = feature;
+    if let Some(camp) = camps.iter_mut().find(|c| c.feature == feature) {
+        camp.entries += 1;
+        camp.runs += usize::from(switched);
+    } else if camps.len() < MAX_CAMPS {
+        camps.push(Camp { feature, entries: 1, runs: 1, first: index });
+    }
+}
+
+/// Marks runs: dissenters with nothing but entries of a single-use signature between them, all off by one
+/// distance. Two different signatures off by the same distance side by side are no coincidence: every
+/// dissenter of such a run is wrong.
+fn join_runs<K>(
+    votes: &[Vote<K>],
+    membership: &[usize],
+    groups: &[(Vec<Camp>, u32)],
+    found: &mut [Dissent],
+    group_of_dissent: &[usize],
+) {
+    let mut next = 0;
+    let mut run: Vec<usize> = Vec::new();
+    for (vote, &group) in votes.iter().zip(membership) {
+        let (camps, _) = &groups[group];
+        let lone = camps.len() == 1 && camps[0].entries == 1;
+        if next < found.len() && found[next].index == vote.index {
+            if run.first().is_some_and(|&r| delta(&found[r]) != delta(&found[next])) {
+                close_run(&mut run, found, group_of_dissent);
+            }
+            run.push(next);
+            next += 1;
+        } else if !lone {
+            close_run(&mut run, found, group_of_dissent);
+        }
+    }
+    close_run(&mut run, found, group_of_dissent);
+}
+
+fn delta(dissent: &Dissent) -> i64 {
+    i64::from(dissent.feature) - i64::from(dissent.majority)
+}
+
+fn close_run(run: &mut Vec<usize>, found: &mut [Dissent], group_of_dissent: &[usize]) {
+    let mut signatures: Vec<usize> = run.iter().map(|&i| group_of_dissent[i]).collect();
+    signatures.sort_unstable();
+    signatures.dedup();
+    if let (Some(&first), Some(&last)) = (run.first(), run.last()) {
+        let ends = (found[first].index, found[last].index);
+        for &i in run.iter() {
+            found[i].run = ends;
+            found[i].run_signatures = signatures.len();
+            if signatures.len() > 1 {
+                found[i].verdict = Verdict::Wrong;
+            }
+        }
+    }
+    run.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn votes(list: &[(char, u32)]) -> Vec<Vote<char>> {
+        (0..).zip(list).map(|(index, &(signature, feature))| Vote { index, signature, feature }).collect()
+    }
+
+    #[test]
+    fn one_feature_a_signature_is_agreement() {
+        assert_eq!(dissents(&votes(&[('a', 1), ('b', 2), ('a', 1), ('c', 2)]), |_| false), []);
+    }
+
+    #[test]
+    fn a_lone_dissenter_is_wrong_wherever_it_stands() {
+        for wrong in 0..5 {
+            let mut list = [('a', 7); 5];
+            list[wrong].1 = 8;
+            let found = dissents(&votes(&list), |_| false);
+            assert_eq!(found.len(), 1);
+            assert_eq!((found[0].index, found[0].majority), (wrong as u64, 7));
+            assert_eq!((found[0].support, found[0].verdict), (4, Verdict::Wrong));
+        }
+    }
+
+    #[test]
+    fn a_tie_is_undecided_and_a_generic_signature_ambiguous() {
+        let tie = dissents(&votes(&[('a', 1), ('a', 2)]), |_| false);
+        assert_eq!(tie.len(), 1);
+        assert_eq!(tie[0].verdict, Verdict::Undecided);
+        let generic = dissents(&votes(&[('a', 1), ('a', 1), ('a', 2)]), |_| true);
+        assert_eq!(generic[0].verdict, Verdict::Ambiguous);
+    }
+
+    #[test]
+    fn features_that_alternate_through_the_table_are_ambiguous() {
+        let list = votes(&[('a', 1), ('a', 2), ('a', 1), ('a', 1), ('a', 2), ('a', 1), ('a', 1)]);
+        assert!(dissents(&list, |_| false).iter().all(|d| d.verdict == Verdict::Ambiguous));
+    }
+
+    #[test]
+    fn a_shifted_object_is_one_run_and_proves_even_its_generic_entries() {
+        let list = [
+            ('a', 1),
+            ('b', 5),
+            ('g', 9),
+            ('b', 5),
+            ('a', 2),
+            ('x', 4),
+            ('g', 10),
+            ('b', 6),
+            ('a', 1),
+            ('g', 9),
+        ];
+        let found = dissents(&votes(&list), |&s| s == 'g');
+        assert_eq!(found.iter().map(|d| d.index).collect::<Vec<_>>(), [4, 6, 7]);
+        assert!(
+            found.iter().all(|d| d.verdict == Verdict::Wrong && d.run == (4, 7) && d.run_signatures == 3)
+        );
+    }
+
+    #[test]
+    fn an_object_with_most_of_the_entries_does_not_outvote_the_objects_around_it() {
+        let list = votes(&[('a', 1), ('a', 2), ('a', 2), ('a', 2), ('a', 1)]);
+        let found = dissents(&list, |_| false);
+        assert_eq!(found.iter().map(|d| d.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(found.iter().all(|d| d.verdict == Verdict::Undecided));
+    }
+}

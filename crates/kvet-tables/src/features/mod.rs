@@ -1,0 +1,3 @@
+//! CPU features by number: how many an image knows, and what it calls them.
+
+pub mod x86;

@@ -244,6 +244,27 @@ impl<'a> Btf<'a> {
         self.strings.get((offset - self.start_str) as usize..).unwrap_or(&[])
     }
 
+    /// A type's size in bytes, followed through modifiers and arrays; `None` for what has none, and for chains
+    /// longer than the kernel follows (`btf_resolve_size`).
+    pub fn size_of(&self, id: TypeId) -> Option<u64> {
+        let (mut id, mut count) = (id, 1_u64);
+        for _ in 0..32 {
+            let t = self.get(id)?;
+            match t.kind() {
+                Kind::Ptr => return count.checked_mul(8),
+                Kind::Array => {
+                    let array = t.array();
+                    count = count.checked_mul(u64::from(array.count))?;
+                    id = array.element;
+                }
+                kind if kind.is_modifier() => id = t.target(),
+                kind if kind.has_size() => return count.checked_mul(u64::from(t.size())),
+                _ => return None,
+            }
+        }
+        None
+    }
+
     /// The name for a message: `(anon)` for none, other bytes than UTF-8 replaced.
     pub fn display_name(&self, offset: u32) -> String {
         match self.string(offset) {

@@ -1,7 +1,7 @@
 //! BTF, the kernel's type information: read without copying, judged as the kernel judges it, and stricter.
 //!
 //! [`Btf`] reads any BTF (a base, a module's split one, a distilled base) in either byte order. [`kernel`]
-//! gives a named kernel version's verdict with its errno and log.
+//! gives a named kernel version's verdict with its errno and log, [`strict`] all that is wrong.
 //!
 //! Non-goals: it opens no file, prints nothing, and decides nothing from the environment.
 //!
@@ -10,14 +10,19 @@
 
 mod btf;
 mod by_name;
+mod c_name;
+pub mod elf;
 mod error;
 mod header;
 pub mod kernel;
 mod names;
 mod raw;
+mod scan;
+pub mod strict;
 
 pub use btf::{Array, Btf, EnumValue, Index, Member, Param, SecInfo, Type};
 pub use by_name::ByName;
 pub use error::ParseError;
 pub use header::Header;
+pub use scan::find_kernel_btf;
 pub use raw::{ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TypeId, VERSION};

@@ -10,7 +10,7 @@
 
 mod engine;
 mod log;
-mod relocate;
+pub(crate) mod relocate;
 mod resolve;
 mod rules;
 mod sort;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 pub use log::Log;
 pub use rules::{ALL, Rules, V5_10, V6_1, V6_12, V6_18, V7_3};
 
-pub(crate) use engine::{Engine, Fail, Mode};
-pub(crate) use resolve::resolve_all;
+pub(crate) use engine::{Engine, Fail, KEEP_MAX, Mode, Phase, Site};
+pub(crate) use resolve::{Resolved, resolve_all, resolve_split};
 
 use crate::raw::ByteOrder;
 use crate::{Btf, ByName, Index};

@@ -12,6 +12,9 @@ pub(crate) struct Facts {
 }
 
 pub(crate) fn read(image: &Image) -> Facts {
+    if image.kind() == crate::Kind::Module {
+        return crate::module::facts(image);
+    }
     let mut facts = Facts::default();
     let raw = image.raw();
     // The banner is the only "Linux version 1..." with a closing newline in a kernel's read-only data.

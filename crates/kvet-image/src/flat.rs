@@ -7,7 +7,6 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use crate::backing::Backing;
 use crate::relocate;
@@ -118,20 +117,8 @@ pub(crate) fn read(path: &Path, mut backing: Backing) -> Result<Image, ErrorKind
         });
     }
     let coarse = sections(base, memory, &layout);
-    let mut image = Image {
-        path: path.into(),
-        kind: Kind::Arm64Image,
-        arch: Arch::Arm64,
-        sections: coarse,
-        symbols: OnceLock::new(),
-        symtab: None,
-        externs: Vec::new(),
-        facts: OnceLock::new(),
-        debug: None,
-        base_evidence: Some(evidence),
-        kallsyms: OnceLock::new(),
-        backing,
-    };
+    let mut image = Image::assemble(path, Kind::Arm64Image, Arch::Arm64, coarse, backing);
+    image.base_evidence = Some(evidence);
     let text = crate::flat_text::split(&image, layout.init_data);
     if !text.is_empty() {
         image.sections.retain(|s| s.name != ".text");

@@ -80,13 +80,43 @@ pub struct Image {
     /// A module's undefined symbols: where each was placed, sorted by address.
     pub(crate) externs: Vec<(VirtAddr, String)>,
     pub(crate) facts: OnceLock<crate::facts::Facts>,
-    pub(crate) debug: Option<Box<Image>>,
+    /// What the kernel's module loader would refuse.
+    pub(crate) load_faults: Vec<crate::module::LoadFault>,
+    pub(crate) debug: Option<Box<crate::debug::DebugFile>>,
+    /// The DWARF of this file, located at the first call for a source line.
+    pub(crate) lines: OnceLock<Option<Box<crate::lines::DebugInfo>>>,
     /// For a flat image: how its link address was found.
     pub(crate) base_evidence: Option<BaseEvidence>,
     pub(crate) kallsyms: OnceLock<Result<crate::kallsyms::Tables, KallsymsAbsent>>,
 }
 
 impl Image {
+    /// An image of these sections, sorted by address, with nothing else known yet.
+    pub(crate) fn assemble(
+        path: &Path,
+        kind: Kind,
+        arch: Arch,
+        sections: Vec<Section>,
+        backing: Backing,
+    ) -> Image {
+        Image {
+            path: path.into(),
+            kind,
+            arch,
+            backing,
+            sections,
+            symbols: OnceLock::new(),
+            symtab: None,
+            externs: Vec::new(),
+            facts: OnceLock::new(),
+            load_faults: Vec::new(),
+            debug: None,
+            lines: OnceLock::new(),
+            base_evidence: None,
+            kallsyms: OnceLock::new(),
+        }
+    }
+
     /// Opens any file that [`Kind`] lists.
     ///
     /// # Errors
@@ -101,6 +131,29 @@ impl Image {
     /// As [`Image::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Image, Error> {
         crate::open::from_backing(path, Backing::Owned(bytes))
+    }
+
+    /// Opens an image together with its separate debug file: the vmlinux or `.ko` with symbols and DWARF of
+    /// the same build.
+    ///
+    /// # Errors
+    /// As [`Image::open`] for either file, and as [`Image::attach_debug`].
+    pub fn open_with_debug(path: &Path, debug_path: &Path) -> Result<Image, Error> {
+        let mut image = Image::open(path)?;
+        image.attach_debug(Image::open(debug_path)?)?;
+        Ok(image)
+    }
+
+    /// Gives the image its separate debug file. Its symbols are then used where this file has none of its
+    /// own, and its DWARF for [`Image::source_line`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::BuildIdMismatch`](crate::ErrorKind::BuildIdMismatch) unless both have the same build id,
+    /// [`ErrorKind::Architecture`](crate::ErrorKind::Architecture) or
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) when they cannot be of one build all the same. The
+    /// error names the debug file.
+    pub fn attach_debug(&mut self, debug: Image) -> Result<(), Error> {
+        crate::debug::attach(self, debug)
     }
 
     /// The path it was opened with.
@@ -125,7 +178,7 @@ impl Image {
 
     /// The separate debug file, if one was given.
     pub fn debug(&self) -> Option<&Image> {
-        self.debug.as_deref()
+        self.debug.as_deref().map(crate::debug::DebugFile::image)
     }
 
     /// For a flat arm64 image, whose file does not state its link address: what it was read from.
@@ -267,11 +320,34 @@ impl Image {
         crate::symbolize::symbolize(self, addr)
     }
 
-    /// A module's undefined symbol that stands for this address.
+    /// The source line of an instruction, with the calls that were inlined there, when this file or its
+    /// debug file has DWARF. DWARF is located at the first call, so an image that is never asked pays nothing.
+    pub fn source_line(&self, addr: VirtAddr) -> Option<crate::SourceLine> {
+        crate::lines::source_line(self, addr)
+    }
+
+    /// A module's undefined symbol that stands for exactly this address.
+    ///
+    /// Each gets a slot of its own close behind the module, so that every relocation has a value; the slots
+    /// are in no section, hence neither executable nor writable, for the module cannot tell.
     pub fn extern_at(&self, addr: VirtAddr) -> Option<&str> {
-        let i = self.externs.partition_point(|(a, _)| *a <= addr).checked_sub(1)?;
-        let (at, name) = &self.externs[i];
-        (*at == addr).then_some(name.as_str())
+        self.extern_around(addr).and_then(|(name, offset)| (offset == 0).then_some(name))
+    }
+
+    /// A module's undefined symbol whose slot holds an address, and the offset into it.
+    pub fn extern_around(&self, addr: VirtAddr) -> Option<(&str, u64)> {
+        crate::module::extern_around(&self.externs, addr)
+    }
+
+    /// A module's undefined symbols, each with the address that stands for it, by address.
+    pub fn externs(&self) -> &[(VirtAddr, String)] {
+        &self.externs
+    }
+
+    /// What the kernel's module loader would refuse in a module, in file order; it stops at the first, and
+    /// at most 256 are kept.
+    pub fn load_faults(&self) -> &[crate::module::LoadFault] {
+        &self.load_faults
     }
 
     /// The `Linux version ...` line that the kernel prints first.

@@ -10,6 +10,7 @@
 
 mod addr;
 mod backing;
+mod debug;
 mod container;
 mod elf;
 mod error;
@@ -17,17 +18,23 @@ mod facts;
 mod flat;
 mod flat_text;
 mod image;
+mod lines;
+mod module;
 pub mod kallsyms;
 mod open;
 mod relocate;
 mod section;
 mod symbol;
 mod symbolize;
+#[cfg(test)]
+mod testing;
 
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};
 pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
+pub use lines::{InlinedCall, SourceLine};
+pub use module::{LoadFault, RelocationFault, RelocationTrouble};
 pub use kallsyms::{Kallsyms, KallsymsAbsent};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

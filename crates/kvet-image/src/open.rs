@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::backing::Backing;
 use crate::container::compress::{self, Format};
 use crate::container::{self, EXPECTED, Form, HARD_LIMIT, Limit, bzimage, ident, zboot};
-use crate::symbol::SymbolTable;
+use crate::symbol::{SymbolSource, SymbolTable};
 use crate::{Error, ErrorKind, Image, Kind};
 
 /// A bzImage in a gzip file has three layers; more is someone's game.
@@ -100,11 +100,14 @@ fn not_a_kernel(found: String) -> ErrorKind {
 }
 
 pub(crate) fn read_symbols(image: &Image) -> SymbolTable {
-    match &image.symtab {
-        Some(place) => crate::elf::read_symtab(image, place),
-        None => match image.kallsyms() {
-            Ok(kallsyms) => kallsyms.symbol_table(),
-            Err(_) => SymbolTable::empty(),
-        },
+    if let Some(place) = &image.symtab {
+        return crate::elf::read_symtab(image, place, SymbolSource::Elf);
+    }
+    if let Some(symbols) = crate::debug::symbols(image) {
+        return symbols;
+    }
+    match image.kallsyms() {
+        Ok(kallsyms) => kallsyms.symbol_table(),
+        Err(_) => SymbolTable::empty(),
     }
 }

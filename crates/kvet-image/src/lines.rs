@@ -1,0 +1,518 @@
+//! Source lines from DWARF.
+//!
+//! Built on gimli, not on addr2line: its context reads every unit's abbreviations before the first answer
+//! (0.4 s and 120 MB for a Debian vmlinux), borrows from the bytes that [`Image`] owns, and cannot be shared
+//! between threads. Here `.debug_aranges` leads to the one unit, and only that is read; where a compiler
+//! leaves that section out (clang does), the units' own ranges are collected once.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use gimli::{AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, SectionId, UnitOffset};
+use object::elf::{self, Rela64, SectionHeader64};
+use object::read::elf::{CompressionHeader, SectionHeader};
+use object::Endianness;
+
+use crate::elf::Elf;
+use crate::{Image, VirtAddr};
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+type Unit<'a> = gimli::Unit<Slice<'a>>;
+type Entry<'a> = DebuggingInformationEntry<Slice<'a>>;
+
+/// Where an instruction comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceLine {
+    /// The source file, relative to the directory of the build where DWARF has it so.
+    pub file: String,
+    /// The line, from 1; 0 when the compiler gave none.
+    pub line: u32,
+    /// The innermost function, perhaps one that was inlined.
+    pub function: Option<String>,
+    /// When that was inlined: the functions around it, from the innermost to the one with its own symbol.
+    pub inlined: Vec<InlinedCall>,
+}
+
+/// A function into which another one was inlined, and where it calls that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InlinedCall {
+    /// The function that contains the call.
+    pub function: Option<String>,
+    /// The file of the call.
+    pub file: Option<String>,
+    /// The line of the call, from 1; 0 when the compiler gave none.
+    pub line: u32,
+}
+
+/// See [`Image::source_line`].
+pub(crate) fn source_line(image: &Image, addr: VirtAddr) -> Option<SourceLine> {
+    let own = image.lines.get_or_init(|| DebugInfo::locate(image).map(Box::new));
+    if let Some(mut line) = own.as_ref().and_then(|info| info.lookup(image.raw(), addr.0)) {
+        // arm64's nops for ftrace stand before DWARF's start of the function, but inside its symbol.
+        if line.function.is_none() {
+            line.function = image.symbol_at(addr).map(|(symbol, _)| symbol.name.to_owned());
+        }
+        return Some(line);
+    }
+    let debug = image.debug.as_deref()?;
+    source_line(debug.image(), debug.address(addr)?)
+}
+
+/// Bytes of a debug section: where they stand in the image, or, if compressed or relocated, themselves.
+enum Bytes {
+    At(Range<usize>),
+    Own(Vec<u8>),
+}
+
+impl Bytes {
+    fn get<'a>(&'a self, raw: &'a [u8]) -> &'a [u8] {
+        match self {
+            Bytes::At(range) => raw.get(range.clone()).unwrap_or(&[]),
+            Bytes::Own(bytes) => bytes,
+        }
+    }
+}
+
+/// A range of addresses, and the offset of its unit in `.debug_info`.
+struct UnitRange {
+    begin: u64,
+    end: u64,
+    unit: usize,
+}
+
+/// The DWARF of one file.
+pub(crate) struct DebugInfo {
+    sections: HashMap<SectionId, Bytes>,
+    /// From `.debug_aranges`, by address.
+    aranges: Vec<UnitRange>,
+    /// From the units themselves, collected when an address is in none of those.
+    units: OnceLock<Vec<UnitRange>>,
+}
+
+/// The sections that lines and functions need.
+const WANTED: [SectionId; 10] = [
+    SectionId::DebugInfo,
+    SectionId::DebugAbbrev,
+    SectionId::DebugLine,
+    SectionId::DebugStr,
+    SectionId::DebugLineStr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugAddr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugAranges,
+];
+
+impl DebugInfo {
+    /// Finds the sections; `None` when the file has no line information.
+    fn locate(image: &Image) -> Option<DebugInfo> {
+        let elf = Elf::parse(image.raw()).ok()?;
+        let names: HashMap<&[u8], SectionId> = WANTED.iter().map(|id| (id.name().as_bytes(), *id)).collect();
+        let module = image.kind() == crate::Kind::Module;
+        let relocations = if module { Relocations::of(&elf) } else { None };
+        let mut sections = HashMap::new();
+        for (number, section) in elf.sections().enumerate() {
+            let Some(id) = names.get(elf.name_bytes(section)) else { continue };
+            let Some(bytes) = read_section(&elf, number, section, relocations.as_ref()) else { continue };
+            sections.entry(*id).or_insert(bytes);
+        }
+        if !sections.contains_key(&SectionId::DebugLine) || !sections.contains_key(&SectionId::DebugInfo) {
+            return None;
+        }
+        let mut info = DebugInfo { sections, aranges: Vec::new(), units: OnceLock::new() };
+        info.aranges = aranges(&info.dwarf(image.raw()));
+        Some(info)
+    }
+
+    /// gimli's view of the sections: a handful of slices.
+    fn dwarf<'a>(&'a self, raw: &'a [u8]) -> gimli::Dwarf<Slice<'a>> {
+        let load = |id: SectionId| {
+            let bytes = self.sections.get(&id).map_or(&[][..], |b| b.get(raw));
+            Ok::<_, std::convert::Infallible>(EndianSlice::new(bytes, LittleEndian))
+        };
+        match gimli::Dwarf::load(load) {
+            Ok(dwarf) => dwarf,
+            Err(never) => match never {},
+        }
+    }
+
+    fn lookup(&self, raw: &[u8], addr: u64) -> Option<SourceLine> {
+        let dwarf = self.dwarf(raw);
+        let by_aranges = holding(&self.aranges, addr).find_map(|unit| line_in_unit(&dwarf, unit, addr));
+        by_aranges.or_else(|| {
+            let units = self.units.get_or_init(|| unit_ranges(&dwarf));
+            holding(units, addr).find_map(|unit| line_in_unit(&dwarf, unit, addr))
+        })
+    }
+}
+
+/// The relocation sections of a module by the section that they change, and the symbols' values.
+struct Relocations<'a> {
+    by_target: HashMap<usize, &'a [Rela64<Endianness>]>,
+    symbols: Vec<u64>,
+}
+
+impl<'a> Relocations<'a> {
+    fn of(elf: &Elf<'a>) -> Option<Self> {
+        let symbols = crate::module::symbol_values(elf)?;
+        let mut by_target = HashMap::new();
+        for section in elf.sections().filter(|s| s.sh_type(LITTLE) == elf::SHT_RELA) {
+            let Some(bytes) = elf.file_range(section).ok().and_then(|range| elf.data.get(range)) else {
+                continue;
+            };
+            let count = bytes.len() / size_of::<Rela64<Endianness>>();
+            if let Ok((entries, _)) = object::pod::slice_from_bytes(bytes, count) {
+                by_target.entry(section.sh_info(LITTLE) as usize).or_insert(entries);
+            }
+        }
+        Some(Relocations { by_target, symbols })
+    }
+}
+
+const LITTLE: Endianness = Endianness::Little;
+
+/// A section's bytes, decompressed and relocated where it needs that.
+fn read_section(
+    elf: &Elf<'_>,
+    number: usize,
+    section: &SectionHeader64<Endianness>,
+    relocations: Option<&Relocations<'_>>,
+) -> Option<Bytes> {
+    let range = elf.file_range(section).ok()?;
+    let mut bytes = match decompress(elf, section, range.clone())? {
+        Some(bytes) => Cow::Owned(bytes),
+        None => Cow::Borrowed(elf.data.get(range.clone())?),
+    };
+    if let Some(relocations) = relocations
+        && let Some(entries) = relocations.by_target.get(&number)
+    {
+        crate::module::relocate_copy(elf.arch, bytes.to_mut(), entries, &relocations.symbols);
+    }
+    Some(match bytes {
+        Cow::Borrowed(_) => Bytes::At(range),
+        Cow::Owned(bytes) => Bytes::Own(bytes),
+    })
+}
+
+/// The content of an SHF_COMPRESSED section; `None` inside when it is not compressed.
+fn decompress(
+    elf: &Elf<'_>,
+    section: &SectionHeader64<Endianness>,
+    range: Range<usize>,
+) -> Option<Option<Vec<u8>>> {
+    let Some((header, offset, size)) = section.compression(LITTLE, elf.data).ok()? else {
+        return Some(None);
+    };
+    let content_size = usize::try_from(header.ch_size(LITTLE)).ok()?;
+    // DWARF compresses to a third or so. A bomb claims a thousand times its size.
+    if content_size > range.len().saturating_mul(64).saturating_add(1 << 16) {
+        return None;
+    }
+    let start = usize::try_from(offset).ok()?;
+    let data = elf.data.get(start..start.checked_add(usize::try_from(size).ok()?)?)?;
+    let mut content = vec![0; content_size];
+    match header.ch_type(LITTLE) {
+        elf::ELFCOMPRESS_ZLIB => flate2::read::ZlibDecoder::new(data).read_exact(&mut content).ok()?,
+        elf::ELFCOMPRESS_ZSTD => {
+            let written = zstd_safe::decompress(&mut content[..], data).ok()?;
+            content.truncate(written);
+        }
+        _ => return None,
+    }
+    Some(Some(content))
+}
+
+/// The units whose ranges hold an address. Ranges of one file may overlap a little (labels of assembler
+/// units); of several the nearest start comes first.
+fn holding(ranges: &[UnitRange], addr: u64) -> impl Iterator<Item = usize> + '_ {
+    let after = ranges.partition_point(|r| r.begin <= addr);
+    ranges[..after].iter().rev().take(8).filter(move |r| addr < r.end).map(|r| r.unit)
+}
+
+fn aranges(dwarf: &gimli::Dwarf<Slice<'_>>) -> Vec<UnitRange> {
+    let mut ranges = Vec::new();
+    let mut headers = dwarf.debug_aranges.headers();
+    while let Ok(Some(header)) = headers.next() {
+        let unit = header.debug_info_offset().0;
+        let mut entries = header.entries();
+        while let Ok(Some(entry)) = entries.next() {
+            let range = entry.range();
+            ranges.push(UnitRange { begin: range.begin, end: range.end, unit });
+        }
+    }
+    ranges.sort_by_key(|r| r.begin);
+    ranges
+}
+
+/// The ranges of all units, from their root entries.
+fn unit_ranges(dwarf: &gimli::Dwarf<Slice<'_>>) -> Vec<UnitRange> {
+    let mut ranges = Vec::new();
+    let mut budget = Budget::default();
+    let mut abbreviations = None;
+    let mut headers = dwarf.units();
+    while let Ok(Some(header)) = headers.next() {
+        let Some(unit) = header.debug_info_offset() else { continue };
+        let Some(parsed) = unit_of(dwarf, header, &mut abbreviations) else { continue };
+        let Ok(mut root) = parsed.entries_raw(None) else { continue };
+        let mut entry = Entry::null();
+        if !matches!(root.read_entry(&mut entry), Ok(true)) {
+            continue;
+        }
+        each_range(dwarf, &parsed, &entry, &mut budget, |range| {
+            ranges.push(UnitRange { begin: range.begin, end: range.end, unit: unit.0 });
+            false
+        });
+        if budget.is_spent() {
+            break;
+        }
+    }
+    ranges.sort_by_key(|r| r.begin);
+    ranges
+}
+
+/// A unit, whose abbreviations are those of the last one where both name the same table: an LTO link's units
+/// do.
+fn unit_of<'a>(
+    dwarf: &gimli::Dwarf<Slice<'a>>,
+    header: gimli::UnitHeader<Slice<'a>>,
+    last: &mut Option<(usize, Arc<gimli::Abbreviations>)>,
+) -> Option<Unit<'a>> {
+    let offset = header.debug_abbrev_offset().0;
+    let abbreviations = match last {
+        Some((at, table)) if *at == offset => table.clone(),
+        _ => {
+            let table = dwarf.abbreviations(&header).ok()?;
+            last.insert((offset, table)).1.clone()
+        }
+    };
+    Unit::new_with_abbreviations(dwarf, header, abbreviations).ok()
+}
+
+/// What one look-up may read, so that no file of entries that all share one long list costs their product.
+struct Budget(u64);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget(1 << 26)
+    }
+}
+
+impl Budget {
+    fn spend(&mut self, amount: usize) {
+        self.0 = self.0.saturating_sub(amount as u64);
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// Calls `found` with each address range of an entry until it returns true; whether it did.
+fn each_range(
+    dwarf: &gimli::Dwarf<Slice<'_>>,
+    unit: &Unit<'_>,
+    entry: &Entry<'_>,
+    budget: &mut Budget,
+    mut found: impl FnMut(gimli::Range) -> bool,
+) -> bool {
+    if let Some(value) = entry.attr_value(gimli::DW_AT_ranges) {
+        let Ok(Some(mut list)) = dwarf.attr_ranges(unit, value) else { return false };
+        while let Ok(Some(range)) = list.next() {
+            budget.spend(1);
+            if found(range) {
+                return true;
+            }
+            if budget.is_spent() {
+                return false;
+            }
+        }
+        return false;
+    }
+    let address = |name| {
+        let value = entry.attr_value(name)?;
+        dwarf.attr_address(unit, value).ok().flatten()
+    };
+    let Some(begin) = address(gimli::DW_AT_low_pc) else { return false };
+    let end = match entry.attr_value(gimli::DW_AT_high_pc) {
+        Some(AttributeValue::Udata(size)) => begin.checked_add(size),
+        _ => address(gimli::DW_AT_high_pc),
+    };
+    end.is_some_and(|end| found(gimli::Range { begin, end }))
+}
+
+/// The line of an address in one unit, and the functions around it.
+fn line_in_unit(dwarf: &gimli::Dwarf<Slice<'_>>, offset: usize, addr: u64) -> Option<SourceLine> {
+    let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(offset)).ok()?;
+    let unit = dwarf.unit(header).ok()?;
+    let (file, line) = row(dwarf, &unit, addr)?;
+    let mut chain = functions(dwarf, &unit, addr);
+    let mut function = None;
+    let mut call = None;
+    let mut inlined = Vec::new();
+    // From the innermost outwards: each inlined function's entry says where the next one calls it.
+    while let Some(entry) = chain.pop() {
+        let name = name_of(dwarf, &unit, &entry, 0);
+        match call.take() {
+            None => function = name,
+            Some((file, line)) => inlined.push(InlinedCall { function: name, file, line }),
+        }
+        if entry.tag() == gimli::DW_TAG_inlined_subroutine {
+            call = Some(call_site(dwarf, &unit, &entry));
+        }
+    }
+    Some(SourceLine { file, line, function, inlined })
+}
+
+/// The file and line of the last row at or before an address in the line table.
+fn row(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, addr: u64) -> Option<(String, u32)> {
+    let program = unit.line_program.clone()?;
+    let mut rows = program.rows();
+    let mut last: Option<(u64, u64, u32)> = None;
+    while let Ok(Some((header, row))) = rows.next_row() {
+        if let Some((start, file, line)) = last
+            && start <= addr
+            && addr < row.address()
+        {
+            let file = file_name(dwarf, unit, header, file)?;
+            return Some((file, line));
+        }
+        let line = row.line().map_or(0, |l| u32::try_from(l.get()).unwrap_or(u32::MAX));
+        last = (!row.end_sequence()).then(|| (row.address(), row.file_index(), line));
+    }
+    None
+}
+
+/// A file of the line table as a path, without the directory of the build.
+fn file_name(
+    dwarf: &gimli::Dwarf<Slice<'_>>,
+    unit: &Unit<'_>,
+    header: &gimli::LineProgramHeader<Slice<'_>>,
+    index: u64,
+) -> Option<String> {
+    let file = header.file(index)?;
+    let text = |value| Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned());
+    let name = text(file.path_name())?;
+    if name.starts_with('/') {
+        return Some(without_build_directory(unit, name));
+    }
+    // Directory 0 is the build's own in every version.
+    let directory = match file.directory_index() {
+        0 => None,
+        _ => file.directory(header).and_then(text),
+    };
+    let path = match directory {
+        Some(directory) => format!("{}/{name}", directory.trim_end_matches('/')),
+        None => name,
+    };
+    Some(without_build_directory(unit, path))
+}
+
+fn without_build_directory(unit: &Unit<'_>, path: String) -> String {
+    let Some(build) = &unit.comp_dir else { return path };
+    let build = build.to_string_lossy();
+    let relative = path.strip_prefix(&*build).and_then(|rest| rest.strip_prefix('/'));
+    match relative {
+        Some(relative) if !build.is_empty() => relative.to_owned(),
+        _ => path,
+    }
+}
+
+/// The entries of the function that holds an address and of those inlined there, from the outermost.
+fn functions<'a>(dwarf: &gimli::Dwarf<Slice<'a>>, unit: &Unit<'a>, addr: u64) -> Vec<Entry<'a>> {
+    let mut chain: Vec<Entry<'_>> = Vec::new();
+    let mut budget = Budget::default();
+    let Ok(mut entries) = unit.entries_raw(None) else { return chain };
+    let mut entry = Entry::null();
+    while !entries.is_empty() && !budget.is_spent() {
+        match entries.read_entry(&mut entry) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(_) => break,
+        }
+        budget.spend(1 + entry.attrs().len());
+        // Past the function: nothing else holds the address.
+        if chain.first().is_some_and(|outer| entry.depth() <= outer.depth()) {
+            break;
+        }
+        let is_function = matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine);
+        let holds = |r: gimli::Range| r.begin <= addr && addr < r.end;
+        if is_function && each_range(dwarf, unit, &entry, &mut budget, holds) {
+            chain.retain(|outer| outer.depth() < entry.depth());
+            chain.push(entry.clone());
+        }
+    }
+    chain
+}
+
+/// Where an inlined function's entry says that it is called.
+fn call_site(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>) -> (Option<String>, u32) {
+    let number = |name| match entry.attr_value(name) {
+        Some(AttributeValue::FileIndex(n) | AttributeValue::Udata(n)) => Some(n),
+        Some(other) => other.udata_value(),
+        None => None,
+    };
+    let file = number(gimli::DW_AT_call_file).and_then(|index| {
+        let header = unit.line_program.as_ref()?.header();
+        file_name(dwarf, unit, header, index)
+    });
+    let line = number(gimli::DW_AT_call_line).and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
+    (file, line)
+}
+
+/// How many references from a function's entry to its declaration are followed: a real one takes two.
+const HOPS: u32 = 8;
+
+/// A function's name: its entry's own, or that of the entry it is an instance of.
+fn name_of(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>, hops: u32) -> Option<String> {
+    if let Some(value) = entry.attr_value(gimli::DW_AT_name) {
+        return Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned());
+    }
+    if hops == HOPS {
+        return None;
+    }
+    let origin = entry
+        .attr_value(gimli::DW_AT_abstract_origin)
+        .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
+    match origin {
+        AttributeValue::UnitRef(offset) => name_at(dwarf, unit, offset, hops + 1),
+        // An LTO link inlines across units.
+        AttributeValue::DebugInfoRef(offset) => {
+            let header = unit_header_around(dwarf, offset.0)?;
+            let other = dwarf.unit(header).ok()?;
+            name_at(dwarf, &other, gimli::DebugInfoOffset(offset.0).to_unit_offset(&other.header)?, hops + 1)
+        }
+        _ => None,
+    }
+}
+
+fn name_at(
+    dwarf: &gimli::Dwarf<Slice<'_>>,
+    unit: &Unit<'_>,
+    offset: UnitOffset,
+    hops: u32,
+) -> Option<String> {
+    let entry = unit.entry(offset).ok()?;
+    name_of(dwarf, unit, &entry, hops)
+}
+
+/// The header of the unit that an offset lies in.
+fn unit_header_around<'a>(
+    dwarf: &gimli::Dwarf<Slice<'a>>,
+    offset: usize,
+) -> Option<gimli::UnitHeader<Slice<'a>>> {
+    let mut found = None;
+    let mut headers = dwarf.units();
+    while let Ok(Some(header)) = headers.next() {
+        if header.debug_info_offset()?.0 > offset {
+            break;
+        }
+        found = Some(header);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ mod flat;
 mod flat_text;
 mod image;
 mod lines;
+mod memo;
 mod module;
 pub mod kallsyms;
 mod open;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use kvet_finding::Finding;
 
-pub use ids::{IdSymbol, IdSymbolKind};
+pub use ids::{IdSymbol, IdSymbolKind, SetShape};
 pub use percpu::{PerCpu, PerCpuSymbol};
 
 use crate::kernel::{Engine, Fail, Mode, Options, Resolved, relocate, resolve_split};

@@ -14,7 +14,7 @@ fn main() {
             }
         };
         let options = Options::new(rules);
-        let best = (0..10)
+        let best = (0..100)
             .map(|_| {
                 let now = std::time::Instant::now();
                 check(&data, Subject::Kernel, &Facts::default(), &options);
@@ -22,7 +22,7 @@ fn main() {
             })
             .min();
         let report = check(&data, Subject::Kernel, &Facts::default(), &options);
-        println!("{file}: {} types, best of 10 {best:.1?}\n  {:?}\n  {:?}", report.types, report.proved, report.skipped);
+        println!("{file}: {} types, best of 100 {best:.1?}\n  {:?}\n  {:?}", report.types, report.proved, report.skipped);
         for finding in &report.findings {
             println!("  {} {} {}\n    {:?} {:?}", finding.severity, finding.rule, finding.message, finding.at_boot, finding.evidence);
         }

@@ -12,6 +12,7 @@ mod btf;
 mod by_name;
 mod c_name;
 pub mod elf;
+pub mod dump;
 mod error;
 mod header;
 pub mod kernel;

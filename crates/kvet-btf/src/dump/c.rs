@@ -225,7 +225,8 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
                 }
                 Ok(strong)
             }
-            _ if id == 0 => Ok(false),
+            // void needs no definition, so it is always there already.
+            _ if id == 0 => Ok(true),
             _ => {
                 self.state(id).order = Progress::Done;
                 Ok(false)
@@ -689,9 +690,15 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
                 Kind::Restrict => self.out.text(" restrict"),
                 Kind::TypeTag => {
                     self.qualifiers(start);
-                    self.out.text(" __attribute__((btf_type_tag(\"");
-                    self.out.bytes(self.btf.name(t.name_off()));
-                    self.out.text("\")))");
+                    let name = self.btf.name(t.name_off());
+                    // With the kind flag (6.15) the tag is any attribute of GCC or clang.
+                    let (begin, end) = match t.kind_flag() {
+                        true => (" __attribute__((", "))"),
+                        false => (" __attribute__((btf_type_tag(\"", "\")))"),
+                    };
+                    self.out.text(begin);
+                    self.out.bytes(name);
+                    self.out.text(end);
                 }
                 Kind::Array => return self.array(t, start, name, level, depth, after_pointer),
                 Kind::FuncProto => return self.function(t, start, name, level, depth, after_pointer),

@@ -21,7 +21,7 @@ pub fn json(btf: &Btf<'_>, to: &mut dyn Write) -> Result<(), DumpError> {
         object(btf, t, &mut out);
         out.turn()?;
     }
-    out.text("]}");
+    out.text("]}\n");
     out.flush()?;
     Ok(())
 }

@@ -57,7 +57,10 @@ pub(crate) fn split(image: &Image, end: usize) -> Vec<Section> {
 
 fn bounds(image: &Image, end: usize) -> Option<Bounds> {
     let kallsyms = image.kallsyms().ok()?;
-    let at = |name| position(image, kallsyms, name);
+    let at = |name| {
+        let index = kallsyms.lookup(name).or_else(|| kallsyms.lookup_in_order(name));
+        position(image, kallsyms, index?)
+    };
     let bounds = Bounds {
         stext: at("_stext")?,
         etext: at("_etext")?,
@@ -70,8 +73,8 @@ fn bounds(image: &Image, end: usize) -> Option<Bounds> {
 }
 
 /// A symbol's position in the file.
-fn position(image: &Image, kallsyms: Kallsyms<'_>, name: &str) -> Option<usize> {
-    let addr = kallsyms.address(kallsyms.lookup(name)?)?;
+fn position(image: &Image, kallsyms: Kallsyms<'_>, index: usize) -> Option<usize> {
+    let addr = kallsyms.address(index)?;
     let base = image.sections.first()?.addr.0;
     let at = usize::try_from(addr.0.checked_sub(base)?).ok()?;
     (at <= image.raw().len()).then_some(at)
@@ -129,7 +132,7 @@ fn looks_like(block: &[u8]) -> Content {
 
 /// Where `.exit.text` ends: at `__exittext_end` where kallsyms has it, else at the first alternative.
 fn exit_text_end(image: &Image, bounds: &Bounds) -> Option<usize> {
-    let named = image.kallsyms().ok().and_then(|k| position(image, k, "__exittext_end"));
+    let named = image.kallsyms().ok().and_then(|k| position(image, k, k.lookup("__exittext_end")?));
     let raw = image.raw();
     let is_entry = |at: usize| {
         let (Some(orig), Some(lengths)) = (u32_at(raw, at), u32_at(raw, at + 8)) else { return false };

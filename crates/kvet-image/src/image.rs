@@ -316,8 +316,10 @@ impl Image {
         crate::symbolize::symbol_at(self, addr)
     }
 
-    /// An address as the kernel's `%pS` prints it, `name+0x1c/0x60`, where the size is kallsyms': the
-    /// distance to the next symbol. A module's has ` [module]` after it.
+    /// An address as the running kernel's `%pS` prints it, `name+0x1c/0x60`: by the embedded kallsyms, with the
+    /// first of several names of one address and the distance to the next address as its size. A module's has
+    /// ` [module]` after it. `None` where the kernel prints a bare number (`0x%lx`), as for data without
+    /// CONFIG_KALLSYMS_ALL; [`Image::symbol_at`] may still know a name.
     pub fn symbolize(&self, addr: VirtAddr) -> Option<String> {
         crate::symbolize::symbolize(self, addr)
     }
@@ -375,7 +377,7 @@ impl Image {
 
     /// The embedded configuration (CONFIG_IKCONFIG), decompressed.
     pub fn config(&self) -> Option<&str> {
-        self.facts().config.as_deref()
+        self.facts().config(self)
     }
 
     /// A module's name, as `/proc/modules` has it.

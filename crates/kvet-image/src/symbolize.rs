@@ -1,7 +1,8 @@
 //! Addresses to names, as the kernel's `%pS` prints them.
 
+use crate::kallsyms::Kallsyms;
 use crate::symbol::{Symbol, SymbolKind};
-use crate::{Image, VirtAddr};
+use crate::{Image, Kind, VirtAddr};
 
 /// See [`Image::symbol_at`].
 pub(crate) fn symbol_at(image: &Image, addr: VirtAddr) -> Option<(Symbol<'_>, u64)> {
@@ -29,11 +30,47 @@ pub(crate) fn symbol_at(image: &Image, addr: VirtAddr) -> Option<(Symbol<'_>, u6
 
 /// See [`Image::symbolize`].
 pub(crate) fn symbolize(image: &Image, addr: VirtAddr) -> Option<String> {
-    let (symbol, offset) = symbol_at(image, addr)?;
+    match image.kallsyms() {
+        Ok(kallsyms) => by_kallsyms(kallsyms, addr),
+        Err(_) => by_symbols(image, addr),
+    }
+}
+
+/// `__sprint_symbol` over `kallsyms_lookup` (kernel/kallsyms.c, 5.10 to 7.3 alike).
+fn by_kallsyms(kallsyms: Kallsyms<'_>, addr: VirtAddr) -> Option<String> {
+    let range = kallsyms.named_range(addr)?;
+    let (index, size) = kallsyms.position(addr)?;
+    let start = kallsyms.address(index)?;
+    let offset = addr.0.checked_sub(start.0)?;
+    // The last symbol of all reaches to the end of its range, as `get_symbol_pos` has it.
+    let size = size.unwrap_or(range.end.0.wrapping_sub(start.0));
+    let (_, name) = kallsyms.symbol(index)?;
+    let mut name = String::from_utf8_lossy(&name);
+    if let Some(cut) = name.find(".llvm.").filter(|_| kallsyms.strips_llvm_suffixes()) {
+        name = name[..cut].to_owned().into();
+    }
+    Some(format!("{name}+{offset:#x}/{size:#x}"))
+}
+
+/// The first symbol of the nearest address at or before `addr` in its section, with the distance to the next
+/// address: what `find_kallsyms_symbol` (kernel/module/kallsyms.c, 6.12) does with a module's ELF symbols, and
+/// the nearest thing to a name in a vmlinux that has no kallsyms.
+fn by_symbols(image: &Image, addr: VirtAddr) -> Option<String> {
+    let section = image.section_at(addr)?;
     let table = image.symbols();
-    let next = table.get(table.upper_bound(symbol.addr)).map(|s| s.addr.0);
-    let section_end = image.section_at(addr)?.end().0;
-    let end = next.map_or(section_end, |n| n.min(section_end));
-    let module = image.module_name().map(|m| format!(" [{m}]")).unwrap_or_default();
-    Some(format!("{}+{offset:#x}/{:#x}{module}", symbol.name, end.saturating_sub(symbol.addr.0)))
+    let next = table.upper_bound(addr);
+    let start = table.get(next.checked_sub(1)?)?.addr;
+    if start < section.addr {
+        return None;
+    }
+    let first = table.upper_bound(VirtAddr(start.0.checked_sub(1)?));
+    let name = table.get(first)?.name;
+    let end = table.get(next).map_or(section.end(), |s| s.addr.min(section.end()));
+    let offset = addr.0 - start.0;
+    let size = end.0.saturating_sub(start.0);
+    let module = match image.kind() {
+        Kind::Module => image.module_name().map(|m| format!(" [{m}]")).unwrap_or_default(),
+        _ => String::new(),
+    };
+    Some(format!("{name}+{offset:#x}/{size:#x}{module}"))
 }

@@ -1,1 +1,4 @@
-//! Placeholder until the crate lands.
+//! Asks real kernels whether kvet's predictions are right: damages one table entry, lets kvet say what will
+//! happen, boots the copy, compares. A tool of kvet's developers; nothing that kvet ships depends on it.
+
+pub mod boot;

@@ -16,6 +16,7 @@ pub mod exceptions;
 pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
+mod scan;
 pub mod static_calls;
 mod table;
 #[cfg(test)]

@@ -29,13 +29,14 @@ pub(super) fn names(tables: &Tables, raw: &[u8]) -> Names {
     let (mut at, mut offset) = (0, 0);
     for index in 0..tables.count {
         if index % MARKER_STEP == 0 {
-            let marker = u32_at(raw, tables.markers.start + index / MARKER_STEP * 4).map(|m| m as usize);
-            // A marker that leads nowhere (the check reports it) does not lose the symbols.
-            if let Some(marker) = marker.filter(|m| symbol_codes(stream, *m).is_some() && *m >= offset) {
-                offset = marker;
-            }
+            offset = block_start(tables, raw, stream, index / MARKER_STEP, offset);
         }
-        let Some((codes, next)) = symbol_codes(stream, offset) else { break };
+        let Some((codes, next)) = symbol_codes(stream, offset) else {
+            // A wrong length led here: the rest of this block has no names, the next marker leads back.
+            names.ends.push(at as u32);
+            offset = stream.len();
+            continue;
+        };
         if names.text.len() < at + KSYM_NAME_LEN + SHORT {
             names.text.resize((names.text.len() * 3 / 2).max(at + KSYM_NAME_LEN + SHORT), 0);
         }
@@ -49,6 +50,32 @@ pub(super) fn names(tables: &Tables, raw: &[u8]) -> Names {
     names.stream_end = offset;
     names.text.truncate(names.ends.last().map_or(0, |e| *e as usize));
     names
+}
+
+/// Where a block of symbols starts: where the block before it ended, which is what its marker says. Where these
+/// differ one of them is wrong; the one from which the next marker is reached is right.
+fn block_start(tables: &Tables, raw: &[u8], stream: &[u8], block: usize, walked: usize) -> usize {
+    let blocks = tables.markers.len() / 4;
+    let marker = |block: usize| {
+        let at = tables.markers.start + 4 * block;
+        u32_at(raw, at).filter(|_| block < blocks).map(|m| m as usize)
+    };
+    let Some(marked) = marker(block) else { return walked };
+    if marked == walked {
+        return walked;
+    }
+    let (left, goal) = match marker(block + 1) {
+        Some(next) => (MARKER_STEP, next),
+        None => (tables.count.saturating_sub(block * MARKER_STEP), stream.len()),
+    };
+    let reaches = |start: usize| {
+        (0..left).try_fold(start, |at, _| symbol_codes(stream, at).map(|(_, next)| next)) == Some(goal)
+    };
+    if reaches(walked) || !reaches(marked) && symbol_codes(stream, marked).is_none() {
+        walked
+    } else {
+        marked
+    }
 }
 
 fn token_copy(tables: &Tables, raw: &[u8]) -> ([Token; 256], Vec<u8>) {

@@ -23,6 +23,10 @@ const INDEX_SIZE: usize = 512;
 /// Absolute per-CPU addresses start at 0 and end with the per-CPU section; none is near this.
 pub(super) const PERCPU_LIMIT: u64 = 64 << 20;
 
+/// How far outside all sections a symbol may stand: linker scripts reserve page tables and early stacks and align
+/// `_end` behind the last section (arm64's `init_pg_dir` and `early_init_stack` in 7.3).
+pub(super) const MARGIN: u64 = 16 << 20;
+
 /// The longest token table that a 16-bit index reaches.
 const MAX_TOKEN_TABLE: usize = 1 << 16;
 
@@ -57,8 +61,9 @@ pub(crate) fn locate(image: &Image) -> Result<Tables, KallsymsAbsent> {
     // scripts/kallsyms.c writes them to .rodata; other sections are tried for images that call it otherwise.
     let (first, rest): (Vec<_>, Vec<_>) =
         image.sections().iter().filter(|s| !s.file.is_empty()).partition(|s| s.name == ".rodata");
-    let span = image.sections().first().map_or(0, |s| s.addr.0)
-        ..image.sections().iter().map(|s| s.end().0).max().unwrap_or(0);
+    let lowest = image.sections().first().map_or(0, |s| s.addr.0);
+    let highest = image.sections().iter().map(|s| s.end().0).max().unwrap_or(0);
+    let span = lowest..highest;
     for section in first.into_iter().chain(rest) {
         let delta = section.addr.0.wrapping_sub(section.file.start as u64);
         match locate_in(image.raw(), section.file.clone(), delta, span.clone()) {
@@ -116,6 +121,7 @@ pub(super) fn locate_in(
                 relative_base: addresses.relative_base,
                 seqs_of_names,
                 strips_llvm: OnceLock::new(),
+                named: OnceLock::new(),
             });
         }
     }
@@ -166,6 +172,14 @@ struct NameStream {
     markers: Range<usize>,
 }
 
+impl NameStream {
+    /// What scripts/kallsyms.c aligned its tables to, as the room between the count and the names shows: 8 (`ALGN`
+    /// of a 64-bit kernel), or 4 where no table holds an address any more (7.3).
+    fn align(&self) -> usize {
+        self.stream.start - self.num_syms_at
+    }
+}
+
 /// The name stream and its markers, before the token table: by the count before the stream, or by the markers
 /// behind it where that count is wrong or a length in the stream is.
 fn find_names(raw: &[u8], within: &Range<usize>, tokens: &Tokens) -> Option<NameStream> {
@@ -186,8 +200,8 @@ fn find_names_by_count(raw: &[u8], within: &Range<usize>, tokens: &Tokens) -> Op
                     continue;
                 }
                 walks += 1;
-                if let Some(names) = walk_names(raw, start, end, num_syms) {
-                    return Some(NameStream { num_syms, num_syms_at: at, ..names });
+                if let Some(names) = walk_names(raw, at, start, end, num_syms) {
+                    return Some(names);
                 }
             }
         }
@@ -219,8 +233,8 @@ fn reads_as_symbol(raw: &[u8], codes: &[u8], tokens: &Tokens) -> bool {
         && codes.iter().all(|c| !text(c).is_empty() && text(c).iter().all(|b| b.is_ascii_graphic()))
 }
 
-/// Walks `count` symbols from `start` and finds the markers behind them.
-fn walk_names(raw: &[u8], start: usize, end: usize, count: usize) -> Option<NameStream> {
+/// Walks `count` symbols from `start` and compares the markers behind them.
+fn walk_names(raw: &[u8], num_syms_at: usize, start: usize, end: usize, count: usize) -> Option<NameStream> {
     let stream = raw.get(start..end)?;
     let mut offset = 0;
     let mut expected = Vec::with_capacity(count.div_ceil(MARKER_STEP));
@@ -231,24 +245,17 @@ fn walk_names(raw: &[u8], start: usize, end: usize, count: usize) -> Option<Name
         offset = symbol_codes(stream, offset)?.1;
     }
     let names_end = start + offset;
-    let agree = |markers: usize| {
-        let same =
-            |(i, want): (usize, &usize)| u32_at(raw, markers + 4 * i).map(|m| m as usize) == Some(*want);
-        expected.iter().enumerate().filter(|e| same(*e)).count()
-    };
-    let size = 4 * expected.len();
-    let markers = [4, 8]
-        .into_iter()
-        .filter_map(|align| names_end.checked_next_multiple_of(align))
-        .filter(|at| at + size <= end)
-        .max_by_key(|at| agree(*at))?;
-    // More than half of them, or all of a very small table.
-    (agree(markers) * 2 > expected.len()).then(|| NameStream {
+    let markers = names_end.checked_next_multiple_of(start - num_syms_at)?;
+    let markers = markers..markers.checked_add(4 * expected.len()).filter(|e| *e <= end)?;
+    let agrees =
+        |(i, want): &(usize, &usize)| u32_at(raw, markers.start + 4 * i).map(|m| m as usize) == Some(**want);
+    // More than half of them, so that no single wrong one hides the stream.
+    (expected.iter().enumerate().filter(agrees).count() * 2 > expected.len()).then(|| NameStream {
         num_syms: count,
-        num_syms_at: 0,
+        num_syms_at,
         count,
         stream: start..names_end,
-        markers: markers..markers + size,
+        markers: markers.clone(),
     })
 }
 
@@ -358,8 +365,8 @@ fn find_addresses(
 ) -> Option<Addresses> {
     let count = names.count;
     let in_image = |addr: u64| span.start <= addr && addr <= span.end;
-    let behind = |align: usize| {
-        let start = tokens.index.end.checked_next_multiple_of(align)?;
+    let behind = || {
+        let start = tokens.index.end.checked_next_multiple_of(names.align())?;
         let end = start.checked_add(4 * count).filter(|e| *e <= within.end)?;
         Some((start..end, end.checked_next_multiple_of(8)?))
     };
@@ -378,8 +385,7 @@ fn find_addresses(
             candidates.push(Addresses { order, encoding, also_fits: None, range, relative_base });
         }
     };
-    for align in [4, 8] {
-        let Some((range, base)) = behind(align) else { continue };
+    if let Some((range, base)) = behind() {
         add(Order::NamesFirst, Encoding::AbsolutePercpu, range.clone(), Some(base));
         add(Order::NamesFirst, Encoding::BaseRelative, range.clone(), Some(base));
         add(Order::NamesFirst, Encoding::PcRelative, range, None);
@@ -425,12 +431,13 @@ fn score(raw: &[u8], candidate: &Addresses, count: usize, delta: u64, span: &Ran
         relative_base: candidate.relative_base,
         seqs_of_names: None,
         strips_llvm: OnceLock::new(),
+        named: OnceLock::new(),
     };
     let in_image = |a: u64| span.start <= a && a <= span.end;
     let (mut good, mut inside) = (0, 0);
     for i in sample(count) {
         let (Some(a), Some(b)) = (tables.address(raw, i), tables.address(raw, i + 1)) else { continue };
-        good += usize::from(a <= b && tables.is_plausible(a) && tables.is_plausible(b));
+        good += usize::from(a <= b && tables.is_plausible(a, 0) && tables.is_plausible(b, 0));
         inside += usize::from(in_image(a));
     }
     // Small offsets would all do as absolute ones: a kernel whose symbols are mostly per-CPU does not exist.
@@ -451,16 +458,10 @@ fn find_seqs(
         Order::AddressesFirst => (names.markers.end, tokens.table.start),
         Order::NamesFirst => (addresses.relative_base.map_or(addresses.range.end, |b| b + 8), within.end),
     };
-    let fits = |start: usize| {
-        let seqs = raw.get(start..start + size)?;
-        let valid =
-            |c: &[u8]| (usize::from(c[0]) << 16 | usize::from(c[1]) << 8 | usize::from(c[2])) < names.count;
-        Some(seqs.chunks_exact(3).filter(|c| valid(c)).count())
-    };
-    let candidates = [4, 8].into_iter().filter_map(|align| from.checked_next_multiple_of(align));
-    let best = candidates
-        .filter(|start| start + size <= limit)
-        .filter_map(|start| Some((fits(start)?, start)))
-        .max_by_key(|(fits, start)| (*fits, std::cmp::Reverse(*start)))?;
-    (best.0 * 10 > names.count * 9).then(|| best.1..best.1 + size)
+    let start = from.checked_next_multiple_of(names.align())?;
+    let range = start..start.checked_add(size).filter(|end| *end <= limit)?;
+    let valid =
+        |c: &&[u8]| (usize::from(c[0]) << 16 | usize::from(c[1]) << 8 | usize::from(c[2])) < names.count;
+    let fits = raw.get(range.clone())?.chunks_exact(3).filter(valid).count();
+    (fits * 10 > names.count * 9).then_some(range)
 }

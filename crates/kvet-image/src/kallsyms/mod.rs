@@ -13,6 +13,10 @@
 
 mod decode;
 mod locate;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::ops::Range;
@@ -115,6 +119,14 @@ pub(crate) struct Tables {
     seqs_of_names: Option<Range<usize>>,
     /// Whether names lose `.llvm.` and what follows when the kernel prints them.
     strips_llvm: OnceLock<bool>,
+    named: OnceLock<NamedRanges>,
+}
+
+/// The ranges whose addresses the kernel gives names to (`is_ksym_addr` in include/linux/kallsyms.h).
+#[derive(Clone, Debug)]
+struct NamedRanges {
+    /// With CONFIG_KALLSYMS_ALL one, `_stext`.. `_end`; else text and init text.
+    ranges: Vec<Range<u64>>,
 }
 
 /// The embedded kallsyms of an image: where its tables stand, and what they say.
@@ -215,10 +227,10 @@ impl<'a> Kallsyms<'a> {
         self.tables.address(self.raw, index).map(VirtAddr)
     }
 
-    /// Whether an address can belong to this kernel: inside its sections, their end included (`_end`), or a small
-    /// absolute one where the encoding has such.
+    /// Whether an address can belong to this kernel: inside its sections or within 16 MiB of them (reserved memory
+    /// without a section ends at `_end`), or a small absolute one where the encoding has such.
     pub fn is_plausible(self, addr: VirtAddr) -> bool {
-        self.tables.is_plausible(addr.0)
+        self.tables.is_plausible(addr.0, locate::MARGIN)
     }
 
     /// The marker of a block of [`MARKER_STEP`] symbols: where in `kallsyms_names` it starts.
@@ -286,24 +298,29 @@ impl<'a> Kallsyms<'a> {
         decode::names(self.tables, self.raw)
     }
 
-    /// A symbol's number by its name: the kernel's own binary search in `kallsyms_seqs_of_names`
-    /// (`kallsyms_lookup_names`), which finds the one of several that it meets first; without that table, or where
-    /// it leads nowhere, all names are read.
+    /// A symbol's number by its name, as the kernel finds it: by binary search in `kallsyms_seqs_of_names`
+    /// (`kallsyms_lookup_names`), which may miss a name where that table is damaged; in a kernel without it, the
+    /// first of that name.
     pub fn lookup(self, name: &str) -> Option<usize> {
-        let (mut low, mut high) = (0, self.tables.seqs_of_names.as_ref().map_or(0, |_| self.tables.count));
+        if self.tables.seqs_of_names.is_none() {
+            return self.lookup_in_order(name);
+        }
+        let (mut low, mut high) = (0, self.tables.count);
         while low < high {
             let mid = low + (high - low) / 2;
-            let Some((seq, text)) = self.seq(mid).and_then(|s| Some((s, self.symbol(s)?.1))) else { break };
+            let seq = self.seq(mid)?;
+            let text = self.symbol(seq)?.1;
             match text.as_slice().cmp(name.as_bytes()) {
                 std::cmp::Ordering::Less => low = mid + 1,
                 std::cmp::Ordering::Greater => high = mid,
                 std::cmp::Ordering::Equal => return Some(seq),
             }
         }
-        self.lookup_in_order(name)
+        None
     }
 
-    fn lookup_in_order(self, name: &str) -> Option<usize> {
+    /// The first symbol of a name, whatever `kallsyms_seqs_of_names` says; reads all names.
+    pub(crate) fn lookup_in_order(self, name: &str) -> Option<usize> {
         let names = self.decode();
         (0..names.len()).find(|i| names.name(*i) == Some(name.as_bytes()))
     }
@@ -331,6 +348,25 @@ impl<'a> Kallsyms<'a> {
         }
         let next = (low + 1..self.tables.count).filter_map(address).find(|a| *a > start);
         Some((low, next.map(|n| n - start)))
+    }
+
+    /// The bounds within which the kernel names addresses: the range that holds `addr`, if any. An address outside,
+    /// as one in data without CONFIG_KALLSYMS_ALL, is printed as a bare number.
+    pub fn named_range(self, addr: VirtAddr) -> Option<Range<VirtAddr>> {
+        let named = self.tables.named.get_or_init(|| {
+            let at = |name| self.lookup(name).and_then(|i| self.tables.address(self.raw, i));
+            let range = |start: Option<u64>, end: Option<u64>| Some(start?..end?);
+            // Only CONFIG_KALLSYMS_ALL has symbols outside text, so `_end` tells it.
+            let all = range(at("_stext"), at("_end")).map(|r| vec![r]);
+            let ranges = all.unwrap_or_else(|| {
+                let text = range(at("_stext"), at("_etext"));
+                let init = range(at("_sinittext"), at("_einittext"));
+                text.into_iter().chain(init).collect()
+            });
+            NamedRanges { ranges }
+        });
+        let range = named.ranges.iter().find(|r| r.contains(&addr.0))?;
+        Some(VirtAddr(range.start)..VirtAddr(range.end))
     }
 
     /// Whether the kernel cuts `.llvm.` suffixes off when it prints a name (`cleanup_symbol_name`, with
@@ -417,9 +453,9 @@ impl Tables {
         })
     }
 
-    fn is_plausible(&self, addr: u64) -> bool {
-        (self.span.start <= addr && addr <= self.span.end)
-            || (self.encoding == Encoding::AbsolutePercpu && addr < locate::PERCPU_LIMIT)
+    fn is_plausible(&self, addr: u64, margin: u64) -> bool {
+        let span = self.span.start.saturating_sub(margin)..=self.span.end.saturating_add(margin);
+        span.contains(&addr) || (self.encoding == Encoding::AbsolutePercpu && addr < locate::PERCPU_LIMIT)
     }
 
     fn token<'a>(&self, raw: &'a [u8], code: u8) -> &'a [u8] {

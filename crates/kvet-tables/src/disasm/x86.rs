@@ -29,12 +29,35 @@ pub enum NotWhole {
 ///
 /// # Errors
 /// The first place where the bytes stop being whole instructions; those before it have been visited.
-pub fn decode_each(
+pub fn decode_each(address: VirtAddr, bytes: &[u8], visit: impl FnMut(&Instruction)) -> Result<(), NotWhole> {
+    decode_each_in(Mode::Long, address, bytes, visit)
+}
+
+/// The processor's mode that code is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// 64-bit.
+    #[default]
+    Long,
+    /// 32-bit: the vDSO of 32-bit processes.
+    Compatibility,
+}
+
+/// As [`decode_each`], for either mode.
+///
+/// # Errors
+/// As [`decode_each`].
+pub fn decode_each_in(
+    mode: Mode,
     address: VirtAddr,
     bytes: &[u8],
     mut visit: impl FnMut(&Instruction),
 ) -> Result<(), NotWhole> {
-    let mut decoder = Decoder::with_ip(64, bytes, address.0, DecoderOptions::NONE);
+    let bits = match mode {
+        Mode::Long => 64,
+        Mode::Compatibility => 32,
+    };
+    let mut decoder = Decoder::with_ip(bits, bytes, address.0, DecoderOptions::NONE);
     let mut instruction = Instruction::default();
     while decoder.can_decode() {
         let offset = decoder.position();

@@ -7,7 +7,7 @@ use kvet_image::{Arch, Image, VirtAddr};
 
 use super::keys::{KEY_SIZE, KeyHome, StaticKey};
 use super::place::{self, Function, Object};
-use super::{JumpLabel, JumpTable, arm64, x86};
+use super::{JumpLabel, JumpTable, arm64, scan, x86};
 use crate::{Context, TableReport, disasm};
 
 /// What stands at a site.
@@ -57,6 +57,8 @@ struct Checker<'a> {
     marked: bool,
     wording: std::cell::OnceCell<x86::Wording>,
     findings: Vec<Finding>,
+    /// The function of the entry before: those of one function stand together.
+    function: Option<Function<'a>>,
     /// Entries whose site is in no function that the symbols name.
     homeless: u64,
     /// Targets that could not be told an instruction's start or not.
@@ -74,6 +76,7 @@ impl<'a> Checker<'a> {
             marked,
             wording: std::cell::OnceCell::new(),
             findings: Vec::new(),
+            function: None,
             homeless: 0,
             undecoded: 0,
         }
@@ -82,13 +85,13 @@ impl<'a> Checker<'a> {
     fn run(&mut self) {
         self.check_size();
         let key_faults = key_faults(self.image, self.table);
-        let boundaries = x86::Boundaries::of(self.image);
+        let mut boundaries = x86::Boundaries::of(self.image);
         for (label, site) in self.table.labels.iter().zip(self.sites.clone()) {
             let fault = key_faults.get(&label.key);
             if let Some(fault) = fault {
                 self.report_key(label, fault);
             }
-            self.check_entry(label, site, fault.is_none(), &boundaries);
+            self.check_entry(label, site, fault.is_none(), &mut boundaries);
         }
         self.check_shared_sites();
         self.findings.sort_by_key(|finding| finding.index);
@@ -115,7 +118,7 @@ impl<'a> Checker<'a> {
         label: &JumpLabel,
         site: Site,
         key_is_good: bool,
-        boundaries: &x86::Boundaries<'_>,
+        boundaries: &mut x86::Boundaries<'_>,
     ) {
         if !self.image.is_executable(label.code) {
             self.report_code(label);
@@ -145,11 +148,13 @@ impl<'a> Checker<'a> {
     }
 
     /// The target lies in the function of the site, and on an instruction.
-    fn check_function(&mut self, label: &JumpLabel, site: Site, boundaries: &x86::Boundaries<'_>) {
-        let Some(function) = place::function_at(self.image, label.code) else {
+    fn check_function(&mut self, label: &JumpLabel, site: Site, boundaries: &mut x86::Boundaries<'_>) {
+        let same = self.function.filter(|function| function.sized && function.contains(label.code));
+        let Some(function) = same.or_else(|| place::function_at(self.image, label.code)) else {
             self.homeless += 1;
             return;
         };
+        self.function = Some(function);
         let home = if function.contains(label.target) {
             function
         } else {
@@ -717,7 +722,10 @@ fn key_fault(
     }
     let Some(section) = image.section_at(key.addr) else { return Some(KeyFault::Nowhere) };
     let (Some(enabled), Some(word)) = (key.enabled, key.type_word) else { return Some(KeyFault::Nowhere) };
-    if !section.access.write {
+    // The one executable section of a flat image holds its read-only data too, and in that what becomes read-only
+    // after init.
+    let coarse = scan::is_coarse(image) && section.access.execute;
+    if !section.access.write && !coarse {
         return Some(KeyFault::NotData(section.name.clone()));
     }
     if !key.is_plausible() {

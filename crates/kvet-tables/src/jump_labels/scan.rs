@@ -13,6 +13,12 @@ const FEWEST: u64 = 8;
 /// Every how many bytes to look, at first: a table of 64 entries cannot hide between two looks.
 const STRIDE: u64 = 64 * ENTRY;
 
+/// Whether an image's sections are those of an arm64 `Image`'s PE header: one for all that is read-only after
+/// boot, one for the rest.
+pub(super) fn is_coarse(image: &Image) -> bool {
+    matches!(image.kind(), kvet_image::Kind::Arm64Image | kvet_image::Kind::Zboot)
+}
+
 /// What of an image may hold code, keys and the table itself. By access rights only: an arm64 `Image` has few
 /// and large sections, its first one executable with the read-only data inside.
 pub(super) struct Regions {
@@ -24,12 +30,13 @@ pub(super) struct Regions {
 impl Regions {
     /// The regions of an image.
     pub(super) fn of(image: &Image) -> Regions {
+        let coarse = is_coarse(image);
         let whole = |s: &Section| s.addr.0..s.end().0;
         let pick =
             |wanted: fn(&&Section) -> bool| image.sections().iter().filter(wanted).map(whole).collect();
         Regions {
             code: pick(|s| s.access.execute),
-            data: pick(|s| s.access.write),
+            data: if coarse { pick(|_| true) } else { pick(|s| s.access.write) },
             files: image
                 .sections()
                 .iter()
@@ -71,33 +78,40 @@ enum Kind {
     Other,
 }
 
-/// How many entries in a row may be broken beyond recognition inside a table.
-const HOLE: u64 = 8;
+/// How many entries in a row may be broken beyond recognition inside a table: a page of them.
+const HOLE: u64 = 256;
 
-/// The longest run of entries, at least [`FEWEST`]. First every [`STRIDE`] bytes, which finds any table of 64
-/// entries at once; only when that finds nothing, everywhere.
+/// The first run of 64 entries, which a look every [`STRIDE`] bytes cannot miss; only when there is none, the
+/// longest one of at least [`FEWEST`].
 pub(super) fn scan(regions: &Regions, image: &Image) -> Option<Bounds> {
-    let table = [STRIDE, FEWEST * ENTRY].into_iter().find_map(|stride| longest(regions, image, stride))?;
+    let big = regions.files.iter().find_map(|file| runs(regions, image, file, STRIDE).next());
+    let table = big.or_else(|| {
+        let all = regions.files.iter().flat_map(|file| runs(regions, image, file, FEWEST * ENTRY));
+        all.max_by_key(|run| (run.end - run.start, std::cmp::Reverse(run.start)))
+    })?;
     Some(Bounds { start: VirtAddr(table.start), end: VirtAddr(table.end), located_by: LocatedBy::Scan })
 }
 
-fn longest(regions: &Regions, image: &Image, stride: u64) -> Option<Range<u64>> {
-    let mut best: Option<Range<u64>> = None;
-    for file in &regions.files {
-        let mut at = file.start.next_multiple_of(8);
+/// The runs of a region that a look every `stride` bytes finds, at both alignments that an entry may have.
+fn runs<'a>(
+    regions: &'a Regions,
+    image: &'a Image,
+    file: &'a Range<u64>,
+    stride: u64,
+) -> impl Iterator<Item = Range<u64>> + 'a {
+    let mut at = file.start.next_multiple_of(8);
+    std::iter::from_fn(move || {
         while at < file.end {
             let run =
                 [at, at.saturating_add(8)].into_iter().find_map(|at| run_around(regions, image, file, at));
-            let next = at.saturating_add(stride);
-            at = run.as_ref().map_or(next, |run| run.end.next_multiple_of(8).max(next));
-            let longer =
-                |run: &Range<u64>| best.as_ref().is_none_or(|b| run.end - run.start > b.end - b.start);
-            if let Some(run) = run.filter(longer) {
-                best = Some(run);
+            at = at.saturating_add(stride);
+            if let Some(run) = run {
+                at = at.max(run.end.next_multiple_of(8));
+                return Some(run);
             }
         }
-    }
-    best
+        None
+    })
 }
 
 /// The run of entries that one position is part of, when it is long enough.
@@ -109,24 +123,25 @@ fn run_around(regions: &Regions, image: &Image, file: &Range<u64>, at: u64) -> O
     if kind(at) != Kind::Good {
         return None;
     }
-    // How many bytes to take in from a position in a direction: one good entry with what is broken before it,
-    // else the damaged entry that ends the table.
-    let step = |next: &dyn Fn(u64) -> Option<u64>| {
-        let good = (0..=HOLE).find(|n| next(*n).is_some_and(|at| kind(at) == Kind::Good));
-        match good {
-            Some(n) => (n + 1) * ENTRY,
-            None if next(0).is_some_and(|at| kind(at) == Kind::Damaged) => ENTRY,
-            None => 0,
-        }
-    };
-    let (mut start, mut end) = (at, at + ENTRY);
-    loop {
-        let (low, high) = (start, end);
-        start -= step(&|n| low.checked_sub((n + 1) * ENTRY));
-        end += step(&|n| high.checked_add(n * ENTRY));
-        if (start, end) == (low, high) {
-            return (end - start >= FEWEST * ENTRY).then_some(start..end);
-        }
+    let mut start = at;
+    while let more @ 1.. = more(&kind, |n| start.checked_sub((n + 1) * ENTRY)) {
+        start -= more;
+    }
+    let mut end = at + ENTRY;
+    while let more @ 1.. = more(&kind, |n| end.checked_add(n * ENTRY)) {
+        end += more;
+    }
+    (end - start >= FEWEST * ENTRY).then_some(start..end)
+}
+
+/// How many bytes to take in from an end of a run, `next(n)` being the n-th position from there: up to the next
+/// good entry with what is broken before it, else the damaged entry that ends the table.
+fn more(kind: &impl Fn(u64) -> Kind, next: impl Fn(u64) -> Option<u64>) -> u64 {
+    let is = |n: u64, wanted: Kind| next(n).is_some_and(|at| kind(at) == wanted);
+    match (0..=HOLE).find(|n| is(*n, Kind::Good)) {
+        Some(n) => (n + 1) * ENTRY,
+        None if is(0, Kind::Damaged) => ENTRY,
+        None => 0,
     }
 }
 
@@ -147,7 +162,7 @@ fn kind(regions: &Regions, image: &Image, at: VirtAddr) -> Kind {
         };
     match fields {
         Fields { target: true, key: true, .. } if site_fits => Kind::Good,
-        Fields { key: true, .. } => Kind::Damaged,
+        _ if image.is_writable(label.key) && label.key.0.is_multiple_of(8) => Kind::Damaged,
         Fields { target: true, .. } if site_fits => Kind::Damaged,
         _ => Kind::Other,
     }

@@ -3,8 +3,8 @@
 //! arch/x86/kernel/jump_label.c. Since 5.14 a site has 2 or 5 bytes, whichever the assembler chose for the
 //! jump (`arch_jump_entry_size`); before, always 5.
 
-use iced_x86::{Decoder, DecoderError, DecoderOptions};
-use kvet_image::{Image, VirtAddr};
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
+use kvet_image::{Image, Kind, VirtAddr};
 
 use super::JumpLabel;
 use super::check::{Form, Site};
@@ -165,8 +165,12 @@ fn spaced(bytes: &[u8]) -> String {
 /// with one.
 pub(super) struct Boundaries<'a> {
     image: &'a Image,
-    orc: &'a [u8],
+    orc: &'a [[u8; 4]],
     orc_addr: VirtAddr,
+    /// The ORC row found last: entries that follow each other in the table are near each other in the text.
+    row: usize,
+    /// A function's start, and the last instruction in it that was proved to start.
+    proved: (VirtAddr, VirtAddr),
 }
 
 /// How far to decode from a function's start before giving up.
@@ -176,48 +180,70 @@ impl<'a> Boundaries<'a> {
     /// With the `.orc_unwind_ip` of vmlinux, which its build has sorted (scripts/sorttable.c). A module's is
     /// sorted when it is loaded, and not used.
     pub(super) fn of(image: &'a Image) -> Boundaries<'a> {
-        let section = image.section(".orc_unwind_ip").filter(|_| image.module_name().is_none());
+        let section = image.section(".orc_unwind_ip").filter(|_| image.kind() != Kind::Module);
         Boundaries {
             image,
-            orc: section.map(|s| image.section_bytes(s)).unwrap_or_default(),
+            orc: section.map(|s| image.section_bytes(s).as_chunks().0).unwrap_or_default(),
             orc_addr: section.map(|s| s.addr).unwrap_or_default(),
+            row: 0,
+            proved: Default::default(),
         }
     }
 
     /// Whether an instruction of a function starts at an address; `None` when that cannot be told.
-    pub(super) fn starts_instruction(&self, function: &Function<'_>, addr: VirtAddr) -> Option<bool> {
+    pub(super) fn starts_instruction(&mut self, function: &Function<'_>, addr: VirtAddr) -> Option<bool> {
         if addr == function.start {
             return Some(true);
         }
         // An ORC address inside an alternative may be a boundary of the replacement only: it can confirm, but
         // only the function's start can refute.
-        if self
-            .orc_before(addr)
-            .is_some_and(|from| from >= function.start && self.decodes_to(from, addr) == Some(true))
-        {
-            return Some(true);
+        let orc = self.orc_before(addr).filter(|from| *from >= function.start);
+        let proved = (self.proved.0 == function.start && self.proved.1 <= addr).then_some(self.proved.1);
+        let confirmed = orc.max(proved).is_some_and(|from| self.decodes_to(from, addr) == Some(true));
+        let answer = if confirmed { Some(true) } else { self.decodes_to(function.start, addr) };
+        if answer == Some(true) {
+            self.proved = (function.start, addr);
         }
-        self.decodes_to(function.start, addr)
+        answer
     }
 
-    fn orc_before(&self, addr: VirtAddr) -> Option<VirtAddr> {
-        let (ips, _) = self.orc.as_chunks::<4>();
-        let ip =
-            |i: usize| self.orc_addr.wrapping_offset(4 * i as i64 + i64::from(i32::from_le_bytes(ips[i])));
-        let (mut low, mut high) = (0, ips.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if ip(middle) <= addr { low = middle + 1 } else { high = middle }
+    /// The address of an ORC row.
+    fn ip(&self, row: usize) -> Option<VirtAddr> {
+        let distance = i64::from(i32::from_le_bytes(*self.orc.get(row)?));
+        Some(self.orc_addr.wrapping_offset(4 * row as i64).wrapping_offset(distance))
+    }
+
+    /// The last ORC address at or before another: doubling steps from the row found last, then halving.
+    fn orc_before(&mut self, addr: VirtAddr) -> Option<VirtAddr> {
+        let at_or_before = |row: usize| self.ip(row).is_some_and(|ip| ip <= addr);
+        let (mut low, mut high) = (self.row, self.row);
+        let mut step = 1;
+        while low > 0 && !at_or_before(low) {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
         }
-        low.checked_sub(1).map(ip)
+        step = 1;
+        while high < self.orc.len() && at_or_before(high) {
+            low = high;
+            high = high.saturating_add(step).min(self.orc.len());
+            step *= 2;
+        }
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if at_or_before(middle) { low = middle } else { high = middle }
+        }
+        self.row = low;
+        self.ip(low).filter(|ip| *ip <= addr)
     }
 
     fn decodes_to(&self, from: VirtAddr, to: VirtAddr) -> Option<bool> {
         let length = to.0.checked_sub(from.0).filter(|length| *length <= FAR)?;
         let bytes = self.image.bytes(from, usize::try_from(length).ok()?)?;
         let mut decoder = Decoder::with_ip(64, bytes, from.0, DecoderOptions::NO_INVALID_CHECK);
+        let mut instruction = Instruction::default();
         while decoder.can_decode() {
-            let instruction = decoder.decode();
+            decoder.decode_out(&mut instruction);
             if instruction.is_invalid() {
                 // Either the last instruction runs past `to`, or this is no code that we understand.
                 return (decoder.last_error() == DecoderError::NoMoreBytes).then_some(false);

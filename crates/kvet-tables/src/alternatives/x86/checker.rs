@@ -1,5 +1,6 @@
 //! The checks of one entry: the kernel's own, and what must hold for the patched text to be code.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 
 use iced_x86::{Instruction, OpKind};
@@ -8,8 +9,9 @@ use kvet_image::{Image, Kind, VirtAddr};
 
 use super::bugtable::Bug;
 use super::traps::{NO_INDIRECT_CALL, NOT_A_CALL, Traps};
+use super::vdso::Vdso;
 use super::{Alternative, Alternatives, REPLACEMENTS, Span};
-use crate::disasm::{self, x86::NotWhole, x86::decode_each, x86::relative_target};
+use crate::disasm::{self, x86::Mode, x86::NotWhole, x86::decode_each_in, x86::relative_target};
 use crate::features::x86::{ALWAYS, Features};
 use crate::{Context, TableReport};
 
@@ -23,6 +25,10 @@ pub(super) struct Scope<'a> {
     vdso: Option<Span>,
     /// All replacements, where a section or the vDSO's headers say so.
     pub(super) replacements: Option<Span>,
+    /// The mode that the code is for.
+    pub(super) mode: Mode,
+    /// The vDSO's `.text`.
+    pub(super) text: Option<Span>,
     /// Code of kexec, which is copied before it runs and so stands in data (6.14 and later).
     relocate_kernel: Option<Span>,
 }
@@ -33,12 +39,13 @@ impl<'a> Scope<'a> {
         let replacements = image.section(REPLACEMENTS).map(|s| Span { start: s.addr, end: s.end() });
         let span = |start, end| Some(Span { start: image.symbol_addr(start)?, end: image.symbol_addr(end)? });
         let relocate_kernel = span("__relocate_kernel_start", "__relocate_kernel_end");
-        Scope { image, vdso: None, replacements, relocate_kernel }
+        Scope { image, vdso: None, replacements, mode: Mode::Long, text: None, relocate_kernel }
     }
 
     /// The vDSO's image inside the kernel.
-    pub(super) fn vdso(image: &'a Image, vdso: Span, replacements: Option<Span>) -> Scope<'a> {
-        Scope { image, vdso: Some(vdso), replacements, relocate_kernel: None }
+    pub(super) fn vdso(image: &'a Image, vdso: &Vdso) -> Scope<'a> {
+        let (replacements, text, mode) = (vdso.replacements, vdso.text, vdso.mode);
+        Scope { image, vdso: Some(vdso.span), replacements, mode, text, relocate_kernel: None }
     }
 
     /// Why no code can be patched at a range; `None` when it can.
@@ -77,7 +84,7 @@ pub(super) struct Checker<'a> {
     pub(super) table: &'a Alternatives,
     pub(super) scope: Scope<'a>,
     pub(super) features: Features,
-    traps: Option<Traps>,
+    traps: OnceCell<Option<Traps>>,
     limit: Option<u32>,
     stop: Option<u64>,
     pub(super) name: &'static str,
@@ -106,10 +113,22 @@ impl<'a> Checker<'a> {
         let image = context.image;
         let kernel = if image.kind() == Kind::Module { context.kernel } else { Some(image) };
         let features = kernel.map(Features::read).unwrap_or_default();
-        let traps = kernel.and_then(Traps::read);
-        let limit = traps.as_ref().and_then(|t| t.feature_limit).or_else(|| features.limit());
         let report = TableReport::new(name, Some(table.bounds.located_by.clone()));
-        Checker { image, kernel, table, scope, features, traps, limit, stop: None, name, report }
+        let traps = OnceCell::new();
+        let mut checker =
+            Checker { image, kernel, table, scope, features, traps, limit: None, stop: None, name, report };
+        checker.limit = checker.code_limit().or_else(|| checker.features.limit());
+        checker
+    }
+
+    /// The kernel's traps, read when they are first needed: most modules never ask.
+    fn traps(&self) -> Option<&Traps> {
+        self.traps.get_or_init(|| self.kernel.and_then(Traps::read)).as_ref()
+    }
+
+    /// The limit that vmlinux's code compares with. For a module the arrays' sizes do: its kernel was checked.
+    fn code_limit(&self) -> Option<u32> {
+        if self.image.kind() == Kind::Module { None } else { self.traps()?.feature_limit }
     }
 
     /// Checks everything.
@@ -170,7 +189,7 @@ impl<'a> Checker<'a> {
     }
 
     fn describe_limit(&mut self) {
-        let by_code = self.traps.as_ref().and_then(|t| t.feature_limit);
+        let by_code = self.code_limit();
         let words = self.features.words();
         let broken = self.table.entries.iter().any(|e| self.is_unknown(e));
         match (self.limit, by_code, words) {
@@ -188,7 +207,7 @@ impl<'a> Checker<'a> {
                 "neither apply_alternatives nor x86_cap_flags and x86_bug_flags were found: features were not compared with a limit".into(),
             ),
         }
-        if self.traps.is_none() && self.kernel.is_some() {
+        if self.kernel.is_some() && self.image.kind() != Kind::Module && self.traps().is_none() {
             self.report
                 .skipped
                 .push("apply_alternatives was not found, so the lines of its checks are not known".into());
@@ -272,9 +291,9 @@ impl<'a> Checker<'a> {
 
     /// The first entry at which every boot ends.
     fn first_stop(&self) -> Option<u64> {
-        let whole_sites = self.traps.as_ref().is_some_and(Traps::checks_whole_sites);
         let entries = &self.table.entries;
         let first = entries.iter().find(|e| self.stops(e))?;
+        let whole_sites = self.traps().is_some_and(Traps::checks_whole_sites);
         if !whole_sites {
             return Some(first.index);
         }
@@ -310,7 +329,6 @@ impl<'a> Checker<'a> {
     }
 
     fn check_numbers(&mut self, entry: &Alternative) {
-        let traps = self.traps.clone().unwrap_or_default();
         if let Some(limit) = self.limit.filter(|_| self.is_unknown(entry)) {
             let finding = self.finding(
                 rule!(self, "unknown-capability"),
@@ -325,7 +343,7 @@ impl<'a> Checker<'a> {
                 ),
             );
             let finding = self
-                .with_bug(finding, entry, traps.feature.as_ref(), false)
+                .with_bug(finding, entry, self.traps().and_then(|t| t.feature.as_ref()), false)
                 .with("limit", u64::from(limit))
                 .advice("rebuild the object that holds this site: it was compiled against another asm/cpufeatures.h");
             self.report.findings.push(finding);
@@ -340,7 +358,7 @@ impl<'a> Checker<'a> {
                     entry.index, entry.site_len
                 ),
             );
-            let finding = self.with_bug(finding, entry, traps.length.as_ref(), false);
+            let finding = self.with_bug(finding, entry, self.traps().and_then(|t| t.length.as_ref()), false);
             self.report.findings.push(finding);
         }
         if entry.unknown_flags != 0 {
@@ -405,7 +423,7 @@ impl<'a> Checker<'a> {
             return false;
         }
         let Some(bytes) = entry.site_bytes(self.image) else { return false };
-        let Err(error) = decode_each(entry.site, bytes, |_| {}) else { return true };
+        let Err(error) = decode_each_in(self.scope.mode, entry.site, bytes, |_| {}) else { return true };
         let finding = self.finding(
             rule!(self, "original-instructions"),
             Severity::Error,
@@ -439,7 +457,7 @@ impl<'a> Checker<'a> {
             return false;
         }
         let Some(bytes) = entry.replacement_bytes(self.image) else { return false };
-        let Err(error) = decode_each(start, bytes, |_| {}) else { return true };
+        let Err(error) = decode_each_in(self.scope.mode, start, bytes, |_| {}) else { return true };
         let mut finding = self.finding(
             rule!(self, "replacement-instructions"),
             Severity::Error,
@@ -451,8 +469,7 @@ impl<'a> Checker<'a> {
             ),
         );
         // Past the end the kernel reads the padding that it put there, so a cut instruction decodes as another.
-        if let (NotWhole::Bad { .. }, Some(bug)) =
-            (error, self.traps.as_ref().and_then(|t| t.undecodable.as_ref()))
+        if let (NotWhole::Bad { .. }, Some(bug)) = (error, self.traps().and_then(|t| t.undecodable.as_ref()))
         {
             finding.at_boot = self.warning_line(bug).map(|line| self.boot(entry, line, false, true));
         }
@@ -477,7 +494,7 @@ impl<'a> Checker<'a> {
         let Some(bytes) = entry.replacement_bytes(self.image) else { return };
         let mut relative = Vec::new();
         // Decoding succeeded before, or this is not reached.
-        let _ = decode_each(entry.replacement, bytes, |i| {
+        let _ = decode_each_in(self.scope.mode, entry.replacement, bytes, |i| {
             if let Some(target) = relative_target(i) {
                 relative.push((*i, VirtAddr(target)));
             }
@@ -513,10 +530,13 @@ impl<'a> Checker<'a> {
             let finding = self.finding(rule!(self, "branch-target"), Severity::Error, entry, message);
             self.report.findings.push(finding);
         }
-        let relocates_all = self.traps.as_ref().is_none_or(|t| t.relocates_all);
+        if relocated_by_old_kernels(entry, i) {
+            return;
+        }
+        let relocates_all = self.traps().is_none_or(|t| t.relocates_all);
         if relocates_all {
             self.check_short_branch(entry, i, target, &place);
-        } else if !relocated_by_old_kernels(entry, i) {
+        } else {
             let message = format!(
                 "the replacement of entry {} names {place} by its distance in an instruction that this kernel copies as it is: it would name another place at the site",
                 entry.index
@@ -553,8 +573,8 @@ impl<'a> Checker<'a> {
             entry.index
         );
         let finding = self.finding(rule!(self, "branch-reach"), Severity::Error, entry, message);
-        let reach = self.traps.as_ref().and_then(|t| t.reach.clone());
-        let finding = self.with_bug(finding, entry, reach.as_ref(), true);
+        let reach = self.traps().and_then(|t| t.reach.as_ref());
+        let finding = self.with_bug(finding, entry, reach, true);
         self.report.findings.push(finding);
     }
 
@@ -573,16 +593,19 @@ impl<'a> Checker<'a> {
 
     /// `alt_replace_call`: a call of `BUG_func` in place of an indirect call through a pointer in memory.
     fn check_direct_call(&mut self, entry: &Alternative) {
-        let traps = self.traps.clone().unwrap_or_default();
         let (Some(replacement), Some(site)) =
             (entry.replacement_bytes(self.image), entry.site_bytes(self.image))
         else {
             return;
         };
         let (line, expected, bug) = if replacement.len() != 5 || replacement.first() != Some(&0xe8) {
-            (NOT_A_CALL, "a replacement of one 5-byte call", traps.not_a_call)
+            (NOT_A_CALL, "a replacement of one 5-byte call", self.traps().and_then(|t| t.not_a_call.as_ref()))
         } else if site.len() != 6 || !site.starts_with(&[0xff, 0x15]) {
-            (NO_INDIRECT_CALL, "a site of one 6-byte call through memory (ff 15)", traps.no_indirect_call)
+            (
+                NO_INDIRECT_CALL,
+                "a site of one 6-byte call through memory (ff 15)",
+                self.traps().and_then(|t| t.no_indirect_call.as_ref()),
+            )
         } else {
             return;
         };
@@ -594,7 +617,7 @@ impl<'a> Checker<'a> {
         );
         finding.at_boot = Some(self.boot(entry, line.to_owned(), true, true));
         if let Some(bug) = bug {
-            finding = finding.with("then", Self::bug_line(&bug));
+            finding = finding.with("then", Self::bug_line(bug));
         }
         self.report.findings.push(finding);
     }

@@ -10,6 +10,8 @@ mod bugtable;
 mod checker;
 mod consistency;
 mod entry;
+#[cfg(test)]
+mod mutations;
 mod sites;
 mod traps;
 mod vdso;

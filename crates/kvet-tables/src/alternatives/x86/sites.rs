@@ -5,8 +5,8 @@ use kvet_finding::Severity;
 use kvet_image::{Image, VirtAddr};
 
 use super::checker::{Checker, rule};
-use super::{Alternative, REPLACEMENTS};
-use crate::disasm::x86::decode_one;
+use super::{Alternative, REPLACEMENTS, Span};
+use crate::disasm::x86::{Mode, decode_each_in, decode_one};
 
 impl Checker<'_> {
     /// One site's entries stand side by side and patch the same bytes; no two sites overlap in part.
@@ -132,7 +132,11 @@ impl Checker<'_> {
     /// Sites begin on an instruction's boundary: decoding from the nearest address that is known to be one
     /// comes by each of them.
     pub(super) fn check_boundaries(&mut self) {
-        let Some(anchors) = Anchors::read(self.image) else {
+        let anchors = match self.scope.text {
+            Some(text) => Anchors::of_text(self.image, self.scope.mode, text),
+            None => Anchors::read(self.image),
+        };
+        let Some(anchors) = anchors else {
             self.report.skipped.push("no ORC table and no symbols: whether sites begin on an instruction's boundary was not checked".into());
             return;
         };
@@ -144,7 +148,8 @@ impl Checker<'_> {
         let mut unknown = 0u64;
         let mut last = None;
         for entry in &table.entries {
-            if last == Some(entry.site) || !self.image.is_executable(entry.site) {
+            let is_code = self.scope.text.is_some() || self.image.is_executable(entry.site);
+            if last == Some(entry.site) || !is_code {
                 continue;
             }
             last = Some(entry.site);
@@ -241,6 +246,15 @@ impl Anchors {
         if !sorted.is_sorted() {
             sorted.sort_unstable();
         }
+        (!sorted.is_empty()).then_some(Anchors { sorted })
+    }
+
+    /// Every instruction of a small text, decoded from its start.
+    fn of_text(image: &Image, mode: Mode, text: Span) -> Option<Anchors> {
+        let len = usize::try_from(text.end.0.checked_sub(text.start.0)?).ok()?;
+        let mut sorted = Vec::new();
+        // What does not decode ends the list: sites behind it are far from an anchor.
+        let _ = decode_each_in(mode, text.start, image.bytes_up_to(text.start, len), |i| sorted.push(i.ip()));
         (!sorted.is_empty()).then_some(Anchors { sorted })
     }
 

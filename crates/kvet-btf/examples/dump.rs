@@ -3,7 +3,9 @@ use kvet_btf::{Btf, dump};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [form, file, rest @ ..] = args.as_slice() else { return Err("usage: dump raw|json|c FILE [BASE]".into()) };
+    let [form, file, rest @ ..] = args.as_slice() else {
+        return Err("usage: dump raw|json|c FILE [BASE]".into());
+    };
     let data = std::fs::read(file)?;
     let base = rest.first().map(std::fs::read).transpose()?;
     let base = base.as_deref().map(Btf::parse).transpose()?;

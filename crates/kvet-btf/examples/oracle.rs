@@ -14,9 +14,10 @@ use oracle::{Judge, Random, mutate, seeds};
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mutants: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(1_000_000);
-    let seed: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or_else(|| {
-        std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.as_nanos() as u64 & 0xffff_ffff)
-    });
+    let seed: u64 = args
+        .next()
+        .and_then(|a| a.parse().ok())
+        .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.as_nanos() as u64 & 0xffff_ffff));
     let mut judge = match Judge::new(Path::new("target/oracle-btf")) {
         Ok(judge) => judge,
         Err(why) => {

@@ -22,9 +22,15 @@ fn main() {
             })
             .min();
         let report = check(&data, Subject::Kernel, &Facts::default(), &options);
-        println!("{file}: {} types, best of 100 {best:.1?}\n  {:?}\n  {:?}", report.types, report.proved, report.skipped);
+        println!(
+            "{file}: {} types, best of 100 {best:.1?}\n  {:?}\n  {:?}",
+            report.types, report.proved, report.skipped
+        );
         for finding in &report.findings {
-            println!("  {} {} {}\n    {:?} {:?}", finding.severity, finding.rule, finding.message, finding.at_boot, finding.evidence);
+            println!(
+                "  {} {} {}\n    {:?} {:?}",
+                finding.severity, finding.rule, finding.message, finding.at_boot, finding.evidence
+            );
         }
     }
 }

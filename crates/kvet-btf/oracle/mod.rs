@@ -69,7 +69,8 @@ impl Judge {
         let rules = oracle.rules()?;
         // Read once and needed to the end of the process.
         let own = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default().leak();
-        let names = kvet_btf::Btf::parse(own).map_or_else(|_| Default::default(), |b| kvet_btf::ByName::new(&b));
+        let names =
+            kvet_btf::Btf::parse(own).map_or_else(|_| Default::default(), |b| kvet_btf::ByName::new(&b));
         Ok(Judge { oracle, rules, names, keep: keep.to_owned(), tally: Tally::default() })
     }
 

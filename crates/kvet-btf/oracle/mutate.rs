@@ -8,13 +8,56 @@ use kvet_btf::Kind;
 /// The values that a check may turn on.
 pub fn boundary(old: u32, types: u32, strings: u32) -> Vec<u32> {
     let mut values = vec![
-        0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 0xffff,
-        0x1_0000, 0xf_fffe, 0xf_ffff, 0x10_0000, 0xff_fffe, 0xff_ffff, 0x100_0000, 0x100_0001, 0x7fff_ffff,
-        0x8000_0000, 0xffff_fff8, 0xffff_fffe, 0xffff_ffff,
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        7,
+        8,
+        9,
+        12,
+        15,
+        16,
+        17,
+        24,
+        31,
+        32,
+        33,
+        63,
+        64,
+        65,
+        127,
+        128,
+        129,
+        255,
+        256,
+        0xffff,
+        0x1_0000,
+        0xf_fffe,
+        0xf_ffff,
+        0x10_0000,
+        0xff_fffe,
+        0xff_ffff,
+        0x100_0000,
+        0x100_0001,
+        0x7fff_ffff,
+        0x8000_0000,
+        0xffff_fff8,
+        0xffff_fffe,
+        0xffff_ffff,
     ];
     values.extend([types.wrapping_sub(1), types, types + 1, strings.wrapping_sub(1), strings, strings + 1]);
     values.extend([old.wrapping_add(1), old.wrapping_sub(1), old.wrapping_mul(2), old / 2, old ^ 1 << 31]);
-    values.extend([old.wrapping_add(8), old.wrapping_sub(8), old | 1 << 16, old | 1 << 23, old | 1 << 29, old | 1 << 30]);
+    values.extend([
+        old.wrapping_add(8),
+        old.wrapping_sub(8),
+        old | 1 << 16,
+        old | 1 << 23,
+        old | 1 << 29,
+        old | 1 << 30,
+    ]);
     values.extend((0..32).map(|kind| old & 0x80ff_ffff | kind << 24));
     values.retain(|&v| v != old);
     values.sort_unstable();
@@ -192,7 +235,8 @@ fn string(blob: &mut Blob, random: &mut Random) {
         }
         _ => {
             if let Some(slot) = blob.strings.get_mut(at) {
-                *slot = random.pick(&[0, 1, b' ', b'.', b'0', b'Z', b':', 0x7f, 0x80, 0xa0, 0xc0, 0xd7, 0xf7, 0xff]);
+                *slot = random
+                    .pick(&[0, 1, b' ', b'.', b'0', b'Z', b':', 0x7f, 0x80, 0xa0, 0xc0, 0xd7, 0xf7, 0xff]);
             }
         }
     }

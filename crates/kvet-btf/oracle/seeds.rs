@@ -46,7 +46,14 @@ impl Builder {
     }
 
     /// A structure or union: member names, types and raw offsets.
-    pub fn aggregate(&mut self, kind: Kind, flag: bool, name: &str, size: u32, members: &[(&str, u32, u32)]) -> u32 {
+    pub fn aggregate(
+        &mut self,
+        kind: Kind,
+        flag: bool,
+        name: &str,
+        size: u32,
+        members: &[(&str, u32, u32)],
+    ) -> u32 {
         let tail: Vec<u32> = members.iter().flat_map(|&(n, t, o)| [self.name(n), t, o]).collect();
         let flag = if flag { KIND_FLAG } else { 0 };
         self.add(name, flag | (kind as u32) << 24 | members.len() as u32, size, &tail)
@@ -179,7 +186,8 @@ pub fn chains(random: &mut Random) -> Blob {
     let mut b = Builder::new();
     let int = b.int("int", 4, 1);
     let n = 20 + random.below(30) as u32;
-    let kinds = [Kind::Ptr, Kind::Const, Kind::Volatile, Kind::Typedef, Kind::TypeTag, Kind::Array, Kind::Struct];
+    let kinds =
+        [Kind::Ptr, Kind::Const, Kind::Volatile, Kind::Typedef, Kind::TypeTag, Kind::Array, Kind::Struct];
     let narrow = random.below(kinds.len()) + 1;
     for i in 0..n {
         let to = match random.below(12) {
@@ -191,7 +199,13 @@ pub fn chains(random: &mut Random) -> Blob {
         let to = if to > n { int } else { to };
         match kinds[random.below(narrow)] {
             Kind::Array => b.add("", (Kind::Array as u32) << 24, 0, &[to, int, 2]),
-            Kind::Struct => b.aggregate(Kind::Struct, random.one_in(2), &format!("s{i}"), 64, &[("m", to, 0), ("k", int, 320)]),
+            Kind::Struct => b.aggregate(
+                Kind::Struct,
+                random.one_in(2),
+                &format!("s{i}"),
+                64,
+                &[("m", to, 0), ("k", int, 320)],
+            ),
             Kind::Typedef => b.reference(Kind::Typedef, &format!("t{i}"), to),
             Kind::TypeTag => b.reference(Kind::TypeTag, "tag", to),
             kind => b.reference(kind, "", to),

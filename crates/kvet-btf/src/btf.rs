@@ -392,9 +392,7 @@ impl<'a> Type<'a> {
     pub(crate) fn pair(&self, i: u32) -> [u32; 2] {
         let at = TYPE_LEN + i as usize * 8;
         match self.bytes.get(at..).and_then(|tail| tail.first_chunk::<8>()) {
-            Some(b) => {
-                [self.order.u32([b[0], b[1], b[2], b[3]]), self.order.u32([b[4], b[5], b[6], b[7]])]
-            }
+            Some(b) => [self.order.u32([b[0], b[1], b[2], b[3]]), self.order.u32([b[4], b[5], b[6], b[7]])],
             None => [0; 2],
         }
     }

@@ -23,7 +23,9 @@ impl Btf<'_> {
         let mut qualifiers = String::new();
         let mut pointer = false;
         for _ in 0..STEPS {
-            let Some(t) = self.get(id) else { return join(&qualifiers, &format!("<no type [{}]>", id.0), &inner) };
+            let Some(t) = self.get(id) else {
+                return join(&qualifiers, &format!("<no type [{}]>", id.0), &inner);
+            };
             let name = || self.display_name(t.name_off());
             match t.kind() {
                 Kind::Void if id.0 == 0 => return join(&qualifiers, "void", &inner),
@@ -74,10 +76,13 @@ impl Btf<'_> {
         if depth == 0 || proto.vlen() > 12 {
             return "...".to_owned();
         }
-        let params: Vec<String> = proto
-            .params()
-            .map(|p| if p.target.0 == 0 { "...".to_owned() } else { self.declaration(p.target, "", depth - 1) })
-            .collect();
+        let params: Vec<String> =
+            proto
+                .params()
+                .map(|p| {
+                    if p.target.0 == 0 { "...".to_owned() } else { self.declaration(p.target, "", depth - 1) }
+                })
+                .collect();
         if params.is_empty() { "void".to_owned() } else { params.join(", ") }
     }
 }

@@ -11,8 +11,9 @@
 mod btf;
 mod by_name;
 mod c_name;
-pub mod elf;
+pub mod diff;
 pub mod dump;
+pub mod elf;
 mod error;
 mod header;
 pub mod kernel;
@@ -25,5 +26,7 @@ pub use btf::{Array, Btf, EnumValue, Index, Member, Param, SecInfo, Type};
 pub use by_name::ByName;
 pub use error::ParseError;
 pub use header::Header;
+pub use raw::{
+    ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TypeId, VERSION,
+};
 pub use scan::find_kernel_btf;
-pub use raw::{ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TypeId, VERSION};

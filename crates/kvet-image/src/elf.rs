@@ -469,9 +469,11 @@ mod tests {
         let mut file = kernel().build();
         let program_headers = file.len() as u64;
         let text_at = u64::from_le_bytes(file[header_at(&file, 1) + 24..][..8].try_into().unwrap());
-        for (flags, offset, addr, size, memory) in
-            [(4u32, 0, TEXT - 0x1000, 64u64, 64u64), (5, text_at, TEXT, 64, 64), (6, 0, TEXT + 0x1000, 16, 0x500)]
-        {
+        for (flags, offset, addr, size, memory) in [
+            (4u32, 0, TEXT - 0x1000, 64u64, 64u64),
+            (5, text_at, TEXT, 64, 64),
+            (6, 0, TEXT + 0x1000, 16, 0x500),
+        ] {
             file.extend_from_slice(&1u32.to_le_bytes());
             file.extend_from_slice(&flags.to_le_bytes());
             for value in [offset, addr, addr, size, memory, 0x1000] {

@@ -361,7 +361,10 @@ impl Image {
 
     /// What is worked out of the image once and shared: the value of a type, made at the first call. A kernel
     /// that thousands of modules are checked against keeps its BTF's index here.
-    pub fn shared<T: std::any::Any + Send + Sync>(&self, make: impl FnOnce(&Image) -> T) -> std::sync::Arc<T> {
+    pub fn shared<T: std::any::Any + Send + Sync>(
+        &self,
+        make: impl FnOnce(&Image) -> T,
+    ) -> std::sync::Arc<T> {
         self.memo.get(|| make(self))
     }
 

@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use gimli::{AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, SectionId, UnitOffset};
+use object::Endianness;
 use object::elf::{self, Rela64, SectionHeader64};
 use object::read::elf::{CompressionHeader, SectionHeader};
-use object::Endianness;
 
 use crate::elf::Elf;
 use crate::{Image, VirtAddr};

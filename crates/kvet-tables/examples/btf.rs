@@ -47,6 +47,9 @@ fn show(report: &TableReport) {
     println!("  {} types, {:?}, {:?}", report.entries, report.located_by, report.layout);
     println!("  proved {:?}\n  skipped {:?}", report.proved, report.skipped);
     for f in &report.findings {
-        println!("  {} {}: {}\n    {:?}\n    {:?}\n    {:?}", f.severity, f.rule, f.message, f.at_boot, f.evidence, f.advice);
+        println!(
+            "  {} {}: {}\n    {:?}\n    {:?}\n    {:?}",
+            f.severity, f.rule, f.message, f.at_boot, f.evidence, f.advice
+        );
     }
 }

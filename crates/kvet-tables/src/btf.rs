@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use kvet_btf::kernel::{Options, Rules};
-use kvet_btf::strict::{Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, SetShape, Solved, Subject, check};
+use kvet_btf::strict::{
+    Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, SetShape, Solved, Subject, check,
+};
 use kvet_image::{Image, Kind, SymbolSource, VirtAddr};
 
 use crate::{Bounds, Context, LocatedBy, Table, TableReport};
@@ -35,6 +37,30 @@ fn locate(image: &Image) -> Option<(Range<usize>, LocatedBy)> {
         return (len <= range.len()).then_some((range.start..range.start + len, bounds.located_by));
     }
     kvet_btf::find_kernel_btf(image.raw()).map(|range| (range, LocatedBy::Scan))
+}
+
+/// A kernel's or module's BTF, as it stands in the file.
+pub fn bytes(image: &Image) -> Option<&[u8]> {
+    match image.kind() {
+        Kind::Module => kvet_btf::elf::section(image.raw(), ".BTF"),
+        _ => locate(image).and_then(|(range, _)| image.raw().get(range)),
+    }
+}
+
+/// Checks BTF that is in no image: a file like `/sys/kernel/btf/vmlinux`.
+///
+/// `rules` are those of the kernel that it is for; without them those of the newest. The byte order is the
+/// BTF's own.
+pub fn check_raw(data: &[u8], rules: Option<&'static Rules>) -> TableReport {
+    let mut report = TableReport::new(NAME, Some(LocatedBy::Scan));
+    let rules = rules.unwrap_or_else(Rules::newest);
+    report.layout = Some(format!("as Linux {rules} reads it"));
+    let mut options = Options::new(rules);
+    if let Some(order) = kvet_btf::Header::byte_order(data) {
+        options.order = order;
+    }
+    fill(&mut report, check(data, Subject::Kernel, &Facts::default(), &options));
+    report
 }
 
 fn kernel(image: &Image) -> TableReport {

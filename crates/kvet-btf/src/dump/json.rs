@@ -147,12 +147,7 @@ fn sized(t: Type<'_>, out: &mut Out<'_>) {
 }
 
 /// Elements as objects; each writer begins its own.
-fn list<T>(
-    out: &mut Out<'_>,
-    begin: &str,
-    items: impl Iterator<Item = T>,
-    write: impl Fn(&mut Out<'_>, T),
-) {
+fn list<T>(out: &mut Out<'_>, begin: &str, items: impl Iterator<Item = T>, write: impl Fn(&mut Out<'_>, T)) {
     out.text(begin);
     for (i, item) in items.enumerate() {
         if i > 0 {

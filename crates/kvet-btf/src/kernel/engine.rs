@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::log::Log;
 use super::{Errno, Options, Rules, sort};
+use crate::Btf;
 use crate::btf::{Index, Member, SecInfo, Type};
 use crate::header::Header;
 use crate::names;
-use crate::raw::{ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TYPE_LEN, VERSION};
-use crate::Btf;
+use crate::raw::{
+    ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TYPE_LEN, VERSION,
+};
 
 /// Who asks: user space through bpf(2), or the kernel for itself, which logs less and on the console.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +90,12 @@ pub(crate) struct Engine<'a> {
 pub(crate) const KEEP_MAX: usize = 1000;
 
 impl<'a> Engine<'a> {
-    pub(crate) fn new(data: &'a [u8], base: Option<&'a Btf<'a>>, mode: Mode, options: &Options<'_>) -> Engine<'a> {
+    pub(crate) fn new(
+        data: &'a [u8],
+        base: Option<&'a Btf<'a>>,
+        mode: Mode,
+        options: &Options<'_>,
+    ) -> Engine<'a> {
         Engine {
             data,
             order: options.order,
@@ -145,8 +152,7 @@ impl<'a> Engine<'a> {
         if self.offsets.is_empty() && self.base.is_none() {
             self.offsets.push(0);
         }
-        let index =
-            Arc::new(Index { order: self.order, header, offsets: std::mem::take(&mut self.offsets) });
+        let index = Arc::new(Index { order: self.order, header, offsets: std::mem::take(&mut self.offsets) });
         self.index = Some(Arc::clone(&index));
         index
     }
@@ -452,7 +458,10 @@ impl<'a> Engine<'a> {
             return self.wrong(t, "nr_bits exceeds type_size");
         }
         if !matches!(int_encoding(data), 0 | 1 | 2 | 4) {
-            return Err(Fail { errno: Errno::ENOTSUPP, ..self.fail(Site::Details(t), "Unsupported encoding") });
+            return Err(Fail {
+                errno: Errno::ENOTSUPP,
+                ..self.fail(Site::Details(t), "Unsupported encoding")
+            });
         }
         self.trace(t);
         Ok(())
@@ -723,9 +732,7 @@ impl<'a> Engine<'a> {
             if i64::from(t.id) <= good {
                 break;
             }
-            t = btf
-                .get(t.target())
-                .ok_or(Fail { id: start.id, ..Fail::silent(Errno::EINVAL) })?;
+            t = btf.get(t.target()).ok_or(Fail { id: start.id, ..Fail::silent(Errno::EINVAL) })?;
         }
         Ok(())
     }
@@ -805,11 +812,6 @@ impl<'a> Engine<'a> {
             && self.is_split()
             && self.mismatch_allowed
             && self.rules().mismatch_is_silent
-    }
-
-    /// A line of pr_warn that belongs to no BTF log (btf_relocate.c).
-    pub(crate) fn plain_line(&mut self, line: &str) {
-        self.log.push(&[line.as_bytes()]);
     }
 
     /// Logs a failed check.
@@ -933,10 +935,8 @@ impl<'a> Engine<'a> {
     }
 
     fn emit_entry(&mut self, entry: SecInfo, reason: &str) {
-        self.log.push_fmt(format_args!(
-            "\t type_id={} offset={} size={}",
-            entry.var.0, entry.offset, entry.size
-        ));
+        self.log
+            .push_fmt(format_args!("\t type_id={} offset={} size={}", entry.var.0, entry.offset, entry.size));
         self.emit_reason(reason);
     }
 

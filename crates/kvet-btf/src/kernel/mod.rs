@@ -72,8 +72,9 @@ pub struct Verdict {
     pub result: Result<Arc<Index>, Errno>,
     /// What the verifier logged: with [`Options::trace`] everything, else what belongs to the refusal.
     pub log: Log,
-    /// For a module that is refused: the kernel's closing line, `failed to validate module [%s] BTF: %ld`.
-    pub closing: Option<String>,
+    /// What the kernel prints outside the BTF log, after it: for a module that is refused, why its distilled
+    /// base does not fit, and `failed to validate module [%s] BTF: %ld`.
+    pub closing: Vec<String>,
     console_space: bool,
 }
 
@@ -91,7 +92,7 @@ impl Verdict {
     /// What the kernel prints on its console, line by line, when this is its own BTF or a module's.
     pub fn console(&self) -> Vec<String> {
         let mut lines = self.log.console(self.console_space);
-        lines.extend(self.closing.clone());
+        lines.extend(self.closing.iter().cloned());
         lines
     }
 }
@@ -126,11 +127,7 @@ pub fn load(data: &[u8], options: &Options<'_>) -> Verdict {
     finish(engine, result)
 }
 
-fn load_inner<'a>(
-    engine: &mut Engine<'a>,
-    data: &[u8],
-    options: &Options<'_>,
-) -> Result<(), Fail<'a>> {
+fn load_inner<'a>(engine: &mut Engine<'a>, data: &[u8], options: &Options<'_>) -> Result<(), Fail<'a>> {
     if data.len() > MAX_LOAD_SIZE {
         return Err(Fail::silent(Errno::E2BIG));
     }
@@ -154,14 +151,21 @@ pub fn vmlinux(data: &[u8], options: &Options<'_>) -> Verdict {
 /// What a kernel says of a module's BTF when the module is loaded.
 ///
 /// `base` is the kernel's own BTF; `distilled` is the module's `.BTF.base`.
-pub fn module(name: &str, data: &[u8], distilled: Option<&[u8]>, base: &Btf<'_>, options: &Options<'_>) -> Verdict {
+pub fn module(
+    name: &str,
+    data: &[u8],
+    distilled: Option<&[u8]>,
+    base: &Btf<'_>,
+    options: &Options<'_>,
+) -> Verdict {
     let mut verdict = module_inner(data, distilled, base, options);
     if let Err(errno) = verdict.result {
         if !(options.mismatch_allowed && options.rules.mismatch_is_silent) {
-            verdict.closing = Some(format!("failed to validate module [{name}] BTF: -{}", errno.0));
+            verdict.closing.push(format!("failed to validate module [{name}] BTF: -{}", errno.0));
         } else {
-            verdict.closing = Some(
-                "Kernel module BTF mismatch detected, BTF debug info may be unavailable for some modules".into(),
+            verdict.closing.push(
+                "Kernel module BTF mismatch detected, BTF debug info may be unavailable for some modules"
+                    .into(),
             );
         }
     }
@@ -180,15 +184,16 @@ fn module_inner(data: &[u8], distilled: Option<&[u8]>, kernel: &Btf<'_>, options
     }
     let base = engine.btf();
     let mut engine = Engine::new(data, Some(&base), Mode::Kernel, options);
+    let mut closing = Vec::new();
     let result = engine.own().and_then(|()| {
         let split = engine.btf();
         relocate::check(&split, &base, kernel).map_err(|refusal| {
-            engine.plain_line(&refusal.line);
+            closing.push(refusal.line);
             Fail::silent(refusal.errno)
         })
     });
     let mut verdict = finish(engine, result);
-    verdict.console_space = options.rules.console_space;
+    verdict.closing = closing;
     verdict
 }
 
@@ -201,5 +206,5 @@ fn finish<'a>(mut engine: Engine<'a>, result: Result<(), Fail<'a>>) -> Verdict {
             Err(fail.errno)
         }
     };
-    Verdict { result, log: engine.take_log(), closing: None, console_space }
+    Verdict { result, log: engine.take_log(), closing: Vec::new(), console_space }
 }

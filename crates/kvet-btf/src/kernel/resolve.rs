@@ -149,9 +149,13 @@ impl<'a> Walker<'a, '_> {
     fn needs_resolve(&self, t: Type<'_>) -> bool {
         match t.kind() {
             Kind::Func => self.rules().func_resolves,
-            Kind::Ptr | Kind::Struct | Kind::Union | Kind::Array | Kind::Var | Kind::DeclTag | Kind::Datasec => {
-                true
-            }
+            Kind::Ptr
+            | Kind::Struct
+            | Kind::Union
+            | Kind::Array
+            | Kind::Var
+            | Kind::DeclTag
+            | Kind::Datasec => true,
             kind => kind.is_modifier(),
         }
     }
@@ -473,8 +477,11 @@ impl<'a> Walker<'a, '_> {
         } else {
             (member, target)
         };
-        let result =
-            if s.kind_flag() { self.flagged_member(s, shown, target) } else { self.plain_member(s, shown, target) };
+        let result = if s.kind_flag() {
+            self.flagged_member(s, shown, target)
+        } else {
+            self.plain_member(s, shown, target)
+        };
         match result {
             Ok(()) => Ok(()),
             Err("") => {
@@ -558,9 +565,8 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn decl_tag(&self, t: Type<'a>) -> StepResult<'a> {
-        let is_target = |n: &Type<'_>| {
-            is_struct(*n) || matches!(n.kind(), Kind::Func | Kind::Var | Kind::Typedef)
-        };
+        let is_target =
+            |n: &Type<'_>| is_struct(*n) || matches!(n.kind(), Kind::Func | Kind::Var | Kind::Typedef);
         let Some(next) = self.btf.get(t.target()).filter(is_target) else {
             return self.fail(Site::Details(t), "Invalid type_id");
         };
@@ -614,7 +620,8 @@ impl<'a> Walker<'a, '_> {
             let param = t.param(i);
             let known = self.btf.get(param.target).is_some_and(|p| !source_only(p));
             let named = param.name_off == 0
-                || (self.engine.name_offset_valid(param.name_off) && self.engine.is_identifier(param.name_off));
+                || (self.engine.name_offset_valid(param.name_off)
+                    && self.engine.is_identifier(param.name_off));
             if !known || !named || !self.part_of_prototype(param.target)? {
                 let fail = self.engine.fail(Site::Details(t), format!("Invalid arg#{}", i + 1));
                 self.engine.report(fail)?;

@@ -197,4 +197,3 @@ impl fmt::Display for Rules {
         write!(f, "{}.{}", self.release.0, self.release.1)
     }
 }
-

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use super::engine::{Engine, Fail};
 use super::rules::Special;
 use super::{Errno, Rules};
-use crate::{Btf, ByName};
 use crate::btf::{Member, Type};
 use crate::raw::{Kind, TypeId};
+use crate::{Btf, ByName};
 
 /// `BTF_FIELDS_MAX`.
 const FIELDS_MAX: usize = 11;
@@ -67,14 +67,8 @@ const NAMED: [(&[u8], Field, bool); 7] = [
 ];
 
 /// `alloc_obj_fields`: a structure with a member of these is looked into.
-const LOOKED_INTO: [&[u8]; 6] = [
-    b"bpf_spin_lock",
-    b"bpf_list_head",
-    b"bpf_list_node",
-    b"bpf_rb_root",
-    b"bpf_rb_node",
-    b"bpf_refcount",
-];
+const LOOKED_INTO: [&[u8]; 6] =
+    [b"bpf_spin_lock", b"bpf_list_head", b"bpf_list_node", b"bpf_rb_root", b"bpf_rb_node", b"bpf_refcount"];
 
 /// The kernel's structures that a `kptr` may own, with the function that gives them back
 /// (`register_btf_id_dtor_kfuncs` in kernel/bpf/helpers.c, cpumask.c and crypto.c).
@@ -157,9 +151,8 @@ impl<'a> Parser<'a, '_> {
             return Ok(());
         }
         self.index();
-        let is_special = |id: TypeId| {
-            looked_into.get(id.0 as usize / 64).is_some_and(|bits| bits >> (id.0 % 64) & 1 != 0)
-        };
+        let is_special =
+            |id: TypeId| looked_into.get(id.0 as usize / 64).is_some_and(|bits| bits >> (id.0 % 64) & 1 != 0);
         let mut records = Vec::new();
         for t in self.btf.types() {
             if t.kind() == Kind::Struct && t.members().any(|m| is_special(m.target)) {
@@ -499,8 +492,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn find_node(&self, root: &Found<'a>) -> Result<(), Errno> {
-        let wanted: &[u8] =
-            if root.field == Field::ListHead { b"bpf_list_node" } else { b"bpf_rb_node" };
+        let wanted: &[u8] = if root.field == Field::ListHead { b"bpf_list_node" } else { b"bpf_rb_node" };
         let mut seen = false;
         for member in self.get(TypeId(root.target))?.members() {
             if self.name(member.name_off) != root.node {
@@ -571,9 +563,8 @@ fn repeat(found: &mut Vec<Found<'_>>, first: usize, count: u32, size: u32) -> Re
         return Err(Errno::E2BIG);
     }
     for i in 1..count {
-        found.extend(
-            once.iter().map(|f| Found { offset: f.offset.wrapping_add(i.wrapping_mul(size)), ..*f }),
-        );
+        found
+            .extend(once.iter().map(|f| Found { offset: f.offset.wrapping_add(i.wrapping_mul(size)), ..*f }));
     }
     Ok(())
 }

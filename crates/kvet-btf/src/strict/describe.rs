@@ -28,10 +28,9 @@ impl Reader<'_, '_> {
             report.findings.push(finding);
         }
         if self.outcome.more {
-            report.skipped.push(format!(
-                "after {} failed checks the rest was not reported",
-                self.outcome.fails.len()
-            ));
+            report
+                .skipped
+                .push(format!("after {} failed checks the rest was not reported", self.outcome.fails.len()));
         }
     }
 
@@ -46,11 +45,7 @@ impl Reader<'_, '_> {
 
     fn at_boot(&self, finding: Finding, errno: Errno) -> Finding {
         let mut lines = self.outcome.console.clone();
-        lines.push(format!(
-            "failed to validate module [{}] BTF: -{}",
-            self.module.unwrap_or("%s"),
-            errno.0
-        ));
+        lines.push(format!("failed to validate module [{}] BTF: -{}", self.module.unwrap_or("%s"), errno.0));
         let when = if self.module.is_some() {
             "when the module is loaded, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH"
         } else {
@@ -93,7 +88,9 @@ impl Reader<'_, '_> {
             ("Not a VAR kind member", _) => "btf/datasec-variable",
             _ => "btf/reference",
         };
-        if rule == "btf/datasec-offset" && let Some(before) = entry_before(sec, entry) {
+        if rule == "btf/datasec-offset"
+            && let Some(before) = entry_before(sec, entry)
+        {
             return self.overlap(btf, &section, before, entry, sec.size());
         }
         let wrong = match &*fail.reason {
@@ -146,7 +143,8 @@ impl Reader<'_, '_> {
     }
 }
 
-const REBUILD: &str = "rebuild the BTF: pahole writes it after the link; a damaged copy of the file is the other cause";
+const REBUILD: &str =
+    "rebuild the BTF: pahole writes it after the link; a damaged copy of the file is the other cause";
 
 /// 124 as 1.24.
 pub(crate) fn pahole_name(version: u32) -> String {
@@ -240,9 +238,7 @@ fn type_finding(btf: &Btf<'_>, t: Type<'_>, fail: &Fail<'_>) -> Finding {
         "Invalid name" | "Invalid value" => {
             ("btf/name", format!("the string at offset {} is not what this kind must be named", t.name_off()))
         }
-        "Invalid type_id" => {
-            ("btf/reference", format!("it refers to [{}], which it cannot", t.target().0))
-        }
+        "Invalid type_id" => ("btf/reference", format!("it refers to [{}], which it cannot", t.target().0)),
         "Invalid elem" | "Invalid index" | "Invalid array of int" => (
             "btf/reference",
             format!("elements [{}], index [{}]: {reason}", t.array().element.0, t.array().index.0),
@@ -254,14 +250,17 @@ fn type_finding(btf: &Btf<'_>, t: Type<'_>, fail: &Fail<'_>) -> Finding {
         "Invalid return type" => {
             ("btf/prototype", format!("the returned type [{}] does not exist or has no size", t.target().0))
         }
-        r if r.starts_with("Invalid arg#") => {
-            ("btf/prototype", format!("parameter {} has no name, no type or no size", &r["Invalid arg#".len()..]))
-        }
+        r if r.starts_with("Invalid arg#") => (
+            "btf/prototype",
+            format!("parameter {} has no name, no type or no size", &r["Invalid arg#".len()..]),
+        ),
         "Linkage not supported" | "Invalid func linkage" => {
             let linkage = if kind == Kind::Var { t.linkage() } else { t.vlen() };
             ("btf/linkage", format!("linkage {linkage} is neither static (0) nor global (1)"))
         }
-        r if r.starts_with("meta_left") => ("btf/truncated", "it runs over the end of the type section".to_owned()),
+        r if r.starts_with("meta_left") => {
+            ("btf/truncated", "it runs over the end of the type section".to_owned())
+        }
         r if r.contains("size") => ("btf/size", format!("size {}: {r}", t.size())),
         "vlen != 0" | "Invalid btf_info kind_flag" => {
             ("btf/info", format!("info {:#010x}: {reason}", t.info()))
@@ -284,7 +283,10 @@ fn plain_finding(fail: &Fail<'_>) -> Finding {
     } else if reason.starts_with("Max chain") {
         ("btf/modifier-chain", format!("[{}] more than 32 modifiers in a row, or a circle of them", fail.id))
     } else if reason.is_empty() {
-        ("btf/reference", format!("[{}] refers to a type that does not exist; the kernel prints no reason", fail.id))
+        (
+            "btf/reference",
+            format!("[{}] refers to a type that does not exist; the kernel prints no reason", fail.id),
+        )
     } else {
         ("btf/header", format!("the BTF's frame is wrong: {reason}"))
     };

@@ -90,8 +90,7 @@ fn is(btf: &Btf<'_>, id: u32, symbol: &IdSymbol<'_>) -> bool {
 pub(crate) fn check(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
     let (mut right, mut open, mut shown) = (0_u64, 0_u64, 0);
     for group in facts.ids.chunk_by(|a, b| a.set.is_some() && a.set == b.set) {
-        let mut declared: Vec<(Kind, &[u8])> =
-            group.iter().map(|s| (s.kind(), s.name.as_bytes())).collect();
+        let mut declared: Vec<(Kind, &[u8])> = group.iter().map(|s| (s.kind(), s.name.as_bytes())).collect();
         declared.sort_unstable();
         for symbol in group {
             if symbol.id == 0 {
@@ -100,8 +99,7 @@ pub(crate) fn check(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
             }
             let found = btf.get(TypeId(symbol.id));
             let among = |t: crate::Type<'_>| {
-                symbol.set.is_some()
-                    && declared.binary_search(&(t.kind(), btf.name(t.name_off()))).is_ok()
+                symbol.set.is_some() && declared.binary_search(&(t.kind(), btf.name(t.name_off()))).is_ok()
             };
             if is(btf, symbol.id, symbol) || found.is_some_and(among) {
                 right += 1;

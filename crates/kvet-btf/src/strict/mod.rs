@@ -104,7 +104,12 @@ struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn of(data: &'a [u8], base: Option<&'a Btf<'a>>, resolved: Option<&Resolved>, options: &Options<'_>) -> Outcome<'a> {
+    fn of(
+        data: &'a [u8],
+        base: Option<&'a Btf<'a>>,
+        resolved: Option<&Resolved>,
+        options: &Options<'_>,
+    ) -> Outcome<'a> {
         let mut engine = Engine::new(data, base, Mode::Kernel, options);
         engine.kept = Some(Vec::new());
         let mut fatal = engine.header().err();
@@ -131,7 +136,9 @@ impl<'a> Outcome<'a> {
         let mut fails = engine.kept.take().unwrap_or_default();
         let more = fails.len() >= crate::kernel::KEEP_MAX;
         fails.extend(fatal);
-        if own > 0 && let Some(first) = fails.first() {
+        if own > 0
+            && let Some(first) = fails.first()
+        {
             let first = first.clone();
             engine.emit(&first);
         }
@@ -216,7 +223,8 @@ fn distilled_module(
     let Some(split) = &outcome.btf else { return };
     match kernel {
         None => report.skipped.push(
-            "the distilled base was not matched against a kernel: give the module's vmlinux with --kernel".to_owned(),
+            "the distilled base was not matched against a kernel: give the module's vmlinux with --kernel"
+                .to_owned(),
         ),
         Some(kernel) => match relocate::check(split, btf, &kernel.btf) {
             Ok(()) => report.proved.push("the distilled base is found in the kernel's BTF".to_owned()),
@@ -231,8 +239,12 @@ fn without_base(data: &[u8], report: &mut Report) {
         Ok(index) => report.types = index.offsets.len() as u64,
         Err(error) => {
             report.findings.push(
-                Finding::new("btf/unreadable", kvet_finding::Severity::Error, format!("the module's BTF {error}"))
-                    .advice("rebuild the module; the BTF is written by pahole after the link"),
+                Finding::new(
+                    "btf/unreadable",
+                    kvet_finding::Severity::Error,
+                    format!("the module's BTF {error}"),
+                )
+                .advice("rebuild the module; the BTF is written by pahole after the link"),
             );
         }
     }

@@ -75,7 +75,13 @@ fn double_finding(btf: &Btf<'_>, section: Type<'_>, var: Type<'_>) -> Finding {
     .index(u64::from(var.id))
 }
 
-fn size(btf: &Btf<'_>, section: Type<'_>, entry: SecInfo, var: Type<'_>, facts: &Facts<'_>) -> Option<Finding> {
+fn size(
+    btf: &Btf<'_>,
+    section: Type<'_>,
+    entry: SecInfo,
+    var: Type<'_>,
+    facts: &Facts<'_>,
+) -> Option<Finding> {
     let size = btf.size_of(var.target())?;
     let name = btf.display_name(section.name_off());
     if size == 0 {
@@ -128,7 +134,8 @@ pub(crate) fn symbols(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
     let Some(section) = sections(btf).find(|t| btf.name(t.name_off()) == b".data..percpu") else { return };
     let Some(per_cpu) = facts.per_cpu.filter(|p| !p.symbols.is_empty()) else {
         report.skipped.push(
-            "per-CPU variables were not compared with symbols: the image has none in .data..percpu".to_owned(),
+            "per-CPU variables were not compared with symbols: the image has none in .data..percpu"
+                .to_owned(),
         );
         return;
     };

@@ -84,7 +84,8 @@ fn dwarf(version: u16, text: u64, as_list: bool) -> Vec<(&'static str, Vec<u8>)>
 }
 
 fn kernel(dwarf: Vec<Part>) -> TestElf {
-    let mut parts = vec![Part::new(".text", 6, &[0x90; 64]).at(TEXT), build_id_note(&[1; 20]).at(TEXT + 0x1000)];
+    let mut parts =
+        vec![Part::new(".text", 6, &[0x90; 64]).at(TEXT), build_id_note(&[1; 20]).at(TEXT + 0x1000)];
     parts.extend(dwarf);
     TestElf { kind: 2, machine: 62, parts, symbols: vec![("symbol", 0x12, 1, TEXT, 0x40)] }
 }
@@ -106,8 +107,7 @@ fn assert_lines(image: &Image, text: u64) {
     let at = |offset| image.source_line(VirtAddr(text + offset));
     assert_eq!(at(0), Some(line("kernel/outer.c", 10, "outer")));
     assert_eq!(at(0xf), Some(line("kernel/outer.c", 10, "outer")));
-    let call =
-        InlinedCall { function: Some("outer".into()), file: Some("kernel/outer.c".into()), line: 11 };
+    let call = InlinedCall { function: Some("outer".into()), file: Some("kernel/outer.c".into()), line: 11 };
     let inlined = SourceLine { inlined: vec![call], ..line("include/linux/helper.h", 5, "helper") };
     assert_eq!(at(0x10), Some(inlined));
     assert_eq!(at(0x18), Some(line("kernel/outer.c", 12, "outer")));

@@ -24,7 +24,8 @@ pub(crate) fn read_everything(image: &crate::Image) {
         let _ = (image.symbolize(symbol.addr), image.source_line(symbol.addr), image.u64(symbol.addr));
     }
     for section in image.sections().iter().take(50) {
-        let _ = (image.section_bytes(section).len(), image.rel32(section.addr), image.extern_at(section.end()));
+        let _ =
+            (image.section_bytes(section).len(), image.rel32(section.addr), image.extern_at(section.end()));
         let _ = (image.symbolize(section.addr), image.source_line(section.addr));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod alternatives;
 mod bounds;
+pub mod btf;
 pub mod bugs;
 mod context;
 pub mod disasm;

@@ -1,5 +1,7 @@
 //! A separate debug file: the vmlinux or `.ko` with symbols and DWARF of the same build.
 
+use std::collections::HashMap;
+
 use crate::symbol::{SymbolSource, SymbolTable, SymbolTableBuilder};
 use crate::{Error, ErrorKind, Image, Kind, Section, VirtAddr};
 
@@ -72,7 +74,7 @@ pub(crate) fn attach(image: &mut Image, debug: Image) -> Result<(), Error> {
 
 /// Whether the file is the image's, and how their addresses relate.
 fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
-    let (expected, found) = (build_id(image), build_id(debug));
+    let (expected, found) = (image.build_id(), debug.build_id());
     if expected.is_none() || expected != found {
         return Err(ErrorKind::BuildIdMismatch { expected: in_words(expected), found: in_words(found) });
     }
@@ -86,10 +88,6 @@ fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
         return Ok(Map::Sections(pair_sections(image, debug)));
     }
     shift(image, debug).map(Map::Shift)
-}
-
-fn build_id(image: &Image) -> Option<&[u8]> {
-    image.build_id().or_else(|| crate::module::build_id(image))
 }
 
 fn in_words(id: Option<&[u8]>) -> String {
@@ -122,19 +120,20 @@ fn pair_sections(image: &Image, debug: &Image) -> Vec<Pair> {
 /// compared; its first byte is `_text`.
 fn shift(image: &Image, debug: &Image) -> Result<u64, ErrorKind> {
     if image.kind() == Kind::Arm64Image {
-        let (Some(text), Some(first)) = (debug.symbol_addr("_text"), image.sections().first()) else {
-            return Ok(0);
-        };
+        let text = debug.symtab.as_ref().and_then(|place| crate::elf::find_symbol(debug, place, "_text"));
+        let (Some(text), Some(first)) = (text, image.sections().first()) else { return Ok(0) };
         return Ok(text.0.wrapping_sub(first.addr.0));
     }
+    // Of several sections of one name, the first counts in both.
+    let mut theirs = HashMap::new();
+    for section in debug.sections() {
+        theirs.entry(section.name.as_str()).or_insert(section.addr);
+    }
     for section in image.sections() {
-        if let Some(other) = debug.section(&section.name)
-            && other.addr != section.addr
-            && image.section(&section.name).is_some_and(|first| first.addr == section.addr)
-        {
+        if let Some(other) = theirs.remove(section.name.as_str()).filter(|other| *other != section.addr) {
             let what = format!("section {} of the debug file", section.name);
             let expected = format!("{}, as in the kernel", section.addr);
-            return Err(crate::elf::damaged(&what, &expected, &other.addr.to_string()));
+            return Err(crate::elf::damaged(&what, &expected, &other.to_string()));
         }
     }
     Ok(0)
@@ -158,4 +157,101 @@ pub(crate) fn symbols(image: &Image) -> Option<SymbolTable> {
         }
     }
     Some(builder.finish(SymbolSource::DebugFile))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::testing::{Part, TestElf, build_id_note};
+
+    fn open(name: &str, file: &TestElf) -> Image {
+        Image::from_bytes(Path::new(name), file.build()).unwrap()
+    }
+
+    fn kernel(id: &[u8], text: u64, symbols: bool) -> TestElf {
+        TestElf {
+            kind: 2,
+            machine: 62,
+            parts: vec![Part::new(".text", 6, &[0x90; 64]).at(text), build_id_note(id).at(text + 0x1000)],
+            symbols: if symbols { vec![("start_kernel", 0x12, 1, text + 16, 16)] } else { Vec::new() },
+        }
+    }
+
+    const TEXT: u64 = 0xffff_ffff_8100_0000;
+
+    #[test]
+    fn a_stripped_kernel_has_its_debug_files_symbols() {
+        let mut image = open("vmlinux", &kernel(&[1; 20], TEXT, false));
+        assert_eq!(image.symbols().source(), SymbolSource::None);
+        image.attach_debug(open("vmlinux.debug", &kernel(&[1; 20], TEXT, true))).unwrap();
+        assert_eq!(image.symbols().source(), SymbolSource::DebugFile);
+        assert_eq!(image.symbol_addr("start_kernel"), Some(VirtAddr(TEXT + 16)));
+        assert_eq!(image.debug().unwrap().path(), Path::new("vmlinux.debug"));
+    }
+
+    #[test]
+    fn another_builds_debug_file_is_refused_with_both_ids() {
+        let attach = |image: &[u8], debug: &[u8]| {
+            let mut image = open("vmlinux", &kernel(image, TEXT, false));
+            image.attach_debug(open("vmlinux.debug", &kernel(debug, TEXT, true))).unwrap_err()
+        };
+        let error = attach(&[1; 20], &[2; 20]);
+        assert!(matches!(error.kind, ErrorKind::BuildIdMismatch { .. }));
+        let text = error.to_string();
+        assert!(text.starts_with("vmlinux.debug: "), "{text}");
+        assert!(text.contains(&"01".repeat(20)) && text.contains(&"02".repeat(20)), "{text}");
+        assert!(attach(&[1; 20], &[]).to_string().contains("none"));
+        // Two files without an id may be of one build, but nothing shows it.
+        assert!(matches!(attach(&[], &[]).kind, ErrorKind::BuildIdMismatch { .. }));
+    }
+
+    #[test]
+    fn one_id_at_other_addresses_is_damage() {
+        let mut image = open("vmlinux", &kernel(&[1; 20], TEXT, false));
+        let error = image.attach_debug(open("d", &kernel(&[1; 20], TEXT + 64, true))).unwrap_err();
+        assert!(error.to_string().contains("section .text of the debug file"), "{error}");
+        let mut module = kernel(&[1; 20], 0, true);
+        module.kind = 1;
+        let error = image.attach_debug(open("d.ko", &module)).unwrap_err();
+        assert!(error.to_string().contains("x86_64 module"), "{error}");
+        assert!(image.debug().is_none());
+    }
+
+    #[test]
+    fn a_modules_sections_are_matched_by_name() {
+        let parts = vec![
+            Part::new(".text", 6, &[0x90; 64]),
+            Part::new(".text.hot", 6, &[0x90; 32]),
+            Part::new(".text.hot", 6, &[0x90; 16]),
+            build_id_note(&[3; 20]),
+        ];
+        let module = |parts: Vec<Part>, symbols| TestElf { kind: 1, machine: 62, parts, symbols };
+        let mut image = open("m.ko", &module(parts.clone(), Vec::new()));
+        // The debug file has a section that the module lost, before the others.
+        let mut with_more = vec![Part::new(".text.cold", 6, &[0x90; 128])];
+        with_more.extend(parts);
+        let symbols = vec![
+            ("main", 0x12, 2, 8, 8),
+            ("hot", 0x12, 3, 4, 8),
+            ("hotter", 0x12, 4, 0, 8),
+            ("cold", 0x12, 1, 0, 8),
+            ("end", 0x10, 2, 64, 0),
+        ];
+        image.attach_debug(open("m.ko.debug", &module(with_more, symbols))).unwrap();
+        let at = |i: usize, offset| Some(VirtAddr(image.sections()[i].addr.0 + offset));
+        assert_eq!(image.symbols().source(), SymbolSource::DebugFile);
+        assert_eq!(image.symbol_addr("main"), at(0, 8));
+        assert_eq!(image.symbol_addr("hot"), at(1, 4));
+        assert_eq!(image.symbol_addr("hotter"), at(2, 0));
+        assert_eq!(image.symbol_addr("cold"), None);
+        assert_eq!(image.symbol_addr("end"), at(0, 64));
+        let file = image.debug.as_deref().unwrap();
+        let debug_text = file.image().section(".text").unwrap().addr;
+        assert_eq!(file.address(at(0, 8).unwrap()), debug_text.checked_add(8));
+        assert_eq!(file.address(VirtAddr(1)), None);
+    }
 }

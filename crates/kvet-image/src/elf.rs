@@ -36,6 +36,8 @@ pub(crate) struct Elf<'a> {
     pub(crate) arch: Arch,
     header: &'a Header,
     table: SectionTable<'a, Header>,
+    /// The section names.
+    names: &'a [u8],
 }
 
 const LITTLE: Endianness = Endianness::Little;
@@ -82,7 +84,9 @@ impl<'a> Elf<'a> {
                 .sections(LITTLE, data)
                 .map_err(|e| damaged("section headers", "readable headers", &e.to_string()))?
         };
-        Ok(Elf { data, arch, header, table })
+        let names = header.section_strings_index(LITTLE, data).ok().and_then(|i| table.section(i).ok());
+        let names = names.and_then(|s| s.data(LITTLE, data).ok()).unwrap_or(&[]);
+        Ok(Elf { data, arch, header, table, names })
     }
 
     /// All section headers, with the reserved first one.
@@ -95,15 +99,16 @@ impl<'a> Elf<'a> {
         self.table.len()
     }
 
-    /// A section's name, cut to a sane length; lossy where it is no UTF-8.
+    /// A section's name; lossy where it is no UTF-8.
     pub(crate) fn name(&self, section: &SectionHeader64<Endianness>) -> String {
-        let name = self.name_bytes(section);
-        String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned()
+        String::from_utf8_lossy(self.name_bytes(section)).into_owned()
     }
 
-    /// A section's name as it stands in the file.
+    /// A section's name as it stands in the file, cut to a sane length.
     pub(crate) fn name_bytes(&self, section: &SectionHeader64<Endianness>) -> &'a [u8] {
-        self.table.section_name(LITTLE, section).unwrap_or(b"")
+        let tail = self.names.get(section.sh_name(LITTLE) as usize..).unwrap_or(&[]);
+        let tail = &tail[..tail.len().min(NAME_MAX)];
+        &tail[..memchr::memchr(0, tail).unwrap_or(tail.len())]
     }
 
     /// A section's bytes in the file; empty for SHT_NOBITS.
@@ -337,6 +342,17 @@ pub(crate) fn symbol_name<'a>(strings: &'a [u8], symbol: &Sym64<Endianness>) -> 
     std::str::from_utf8(&tail[..memchr::memchr(0, tail)?]).ok()
 }
 
+/// The first symbol of a name in `.symtab`, without reading the others.
+pub(crate) fn find_symbol(image: &Image, place: &SymtabPlace, name: &str) -> Option<VirtAddr> {
+    let strings = image.raw().get(place.strings.clone())?;
+    let mut symbols = symbols(image.raw(), place).iter();
+    let symbol = symbols.find(|symbol| {
+        let tail = strings.get(symbol.st_name(LITTLE) as usize..).unwrap_or(&[]);
+        tail.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+    })?;
+    symbol_address(symbol, place).map(VirtAddr)
+}
+
 /// Reads `.symtab`: functions, objects and labels with an address; not section or file symbols, nor arm64's
 /// mapping symbols (`$x`, `$d`), which kallsyms leaves out too (scripts/kallsyms.c, `is_ignored_symbol`).
 pub(crate) fn read_symtab(image: &Image, place: &SymtabPlace, source: SymbolSource) -> SymbolTable {
@@ -372,5 +388,179 @@ fn symbol_address(symbol: &Sym64<Endianness>, place: &SymtabPlace) -> Option<u64
         (elf::SHN_UNDEF | elf::SHN_COMMON, _) => None,
         (_, None) | (elf::SHN_ABS, _) => Some(value),
         (section, Some(bases)) => Some(value.wrapping_add((*bases.get(usize::from(section))?)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::testing::{Numbers, Part, TestElf, read_everything};
+
+    const TEXT: u64 = 0xffff_ffff_8100_0000;
+
+    fn kernel() -> TestElf {
+        TestElf {
+            kind: 2,
+            machine: 62,
+            parts: vec![
+                Part::new(".text", 6, &[0x90; 64]).at(TEXT),
+                Part::new(".data", 3, &[1; 64]).at(TEXT + 0x1000),
+                Part { addr: TEXT + 0x2000, ..Part::nobits(".bss", 0x100) },
+                Part::new(".data..percpu", 3, &[2; 16]).at(0),
+                Part::new(".comment", 0, &[0; 8]),
+            ],
+            symbols: vec![("start_kernel", 0x12, 1, TEXT, 16), ("$x", 0, 1, TEXT, 0)],
+        }
+    }
+
+    fn open(bytes: Vec<u8>) -> Result<Image, ErrorKind> {
+        Image::from_bytes(Path::new("vmlinux"), bytes).map_err(|e| e.kind)
+    }
+
+    /// The file offset of a section's header.
+    fn header_at(file: &[u8], number: usize) -> usize {
+        u64::from_le_bytes(file[0x28..0x30].try_into().unwrap()) as usize + number * 64
+    }
+
+    fn set(file: &mut [u8], at: usize, value: u64) {
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    #[test]
+    fn a_kernels_sections_and_symbols_are_read() {
+        let image = open(kernel().build()).unwrap();
+        let names: Vec<_> = image.sections().iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, [".data..percpu", ".text", ".data", ".bss"]);
+        assert_eq!(image.u8(VirtAddr(TEXT + 0x1000)), Some(1));
+        assert_eq!(image.u8(VirtAddr(TEXT + 0x2000)), None);
+        assert_eq!(image.symbols().len(), 1);
+    }
+
+    #[test]
+    fn a_section_past_the_end_is_named_with_both_lengths() {
+        let mut file = kernel().build();
+        let at = header_at(&file, 1);
+        set(&mut file, at + 32, 1 << 40);
+        let len = file.len() as u64;
+        match open(file).err().unwrap() {
+            ErrorKind::Truncated { what, needed, available } => {
+                assert_eq!((what.as_str(), available), ("section .text", len));
+                assert!(needed > 1 << 40);
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_truncation_too() {
+        let mut file = kernel().build();
+        let at = header_at(&file, 1);
+        set(&mut file, at + 24, u64::MAX - 4);
+        assert!(matches!(open(file), Err(ErrorKind::Truncated { needed: u64::MAX, .. })));
+    }
+
+    #[test]
+    fn a_hidden_section_count_is_bounded_by_the_file() {
+        let mut file = kernel().build();
+        let (count, first) = (u16::from_le_bytes([file[0x3c], file[0x3d]]), header_at(&file, 0));
+        file[0x3c..0x3e].fill(0);
+        set(&mut file, first + 32, u64::MAX);
+        let error = open(file.clone()).err().unwrap().to_string();
+        assert!(error.contains("at most") && error.contains(&u64::MAX.to_string()), "{error}");
+        set(&mut file, first + 32, count.into());
+        assert_eq!(open(file).unwrap().sections().len(), 4);
+    }
+
+    #[test]
+    fn headers_of_another_size_are_damage() {
+        let mut file = kernel().build();
+        file[0x3a] = 40;
+        assert!(open(file).err().unwrap().to_string().contains("64 bytes"));
+    }
+
+    #[test]
+    fn segments_stand_for_sections_where_there_are_none() {
+        let mut file = kernel().build();
+        let program_headers = file.len() as u64;
+        let text_at = u64::from_le_bytes(file[header_at(&file, 1) + 24..][..8].try_into().unwrap());
+        for (flags, offset, addr, size, memory) in [
+            (4u32, 0, TEXT - 0x1000, 64u64, 64u64),
+            (5, text_at, TEXT, 64, 64),
+            (6, 0, TEXT + 0x1000, 16, 0x500),
+        ] {
+            file.extend_from_slice(&1u32.to_le_bytes());
+            file.extend_from_slice(&flags.to_le_bytes());
+            for value in [offset, addr, addr, size, memory, 0x1000] {
+                file.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        set(&mut file, 0x20, program_headers);
+        set(&mut file, 0x28, 0);
+        file[0x36..0x3a].copy_from_slice(&[56, 0, 3, 0]);
+        file[0x3c..0x40].fill(0);
+        let image = open(file.clone()).unwrap();
+        let names: Vec<_> = image.sections().iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["LOAD0", ".text", "LOAD2"]);
+        assert_eq!(image.u8(VirtAddr(TEXT)), Some(0x90));
+        assert!(image.is_executable(VirtAddr(TEXT)) && image.is_writable(VirtAddr(TEXT + 0x1400)));
+        assert_eq!(image.bytes(VirtAddr(TEXT + 0x1010), 1), None);
+        file.truncate(file.len() - 1);
+        assert!(matches!(open(file), Err(ErrorKind::Truncated { .. })));
+    }
+
+    #[test]
+    fn a_program_at_low_addresses_is_no_kernel() {
+        let mut low = kernel();
+        for part in &mut low.parts {
+            part.addr &= 0xffff_ffff;
+        }
+        assert!(matches!(open(low.build()), Err(ErrorKind::NotAKernel { .. })));
+    }
+
+    #[test]
+    fn many_symbols_of_one_long_name_stay_bounded() {
+        // Each of 20,000 symbols names the same 1,000 bytes: 20 MB from a file of half a megabyte.
+        let long: &'static str = "n".repeat(1000).leak();
+        let mut file = kernel();
+        file.symbols = vec![(long, 0x12, 1, TEXT, 1); 1];
+        file.symbols.extend(vec![("", 0x12, 1, TEXT, 1); 20_000]);
+        let mut bytes = file.build();
+        let symtab = header_at(&bytes, 6);
+        let at = u64::from_le_bytes(bytes[symtab + 24..][..8].try_into().unwrap()) as usize;
+        for i in 1..=20_000 {
+            bytes[at + i * 24..at + i * 24 + 4].copy_from_slice(&1u32.to_le_bytes());
+        }
+        let symbols = open(bytes).unwrap().symbols().len();
+        assert!((1..200).contains(&symbols), "{symbols}");
+    }
+
+    #[test]
+    fn names_outside_or_without_an_end_are_left_out() {
+        let mut file = kernel();
+        file.symbols = vec![("good", 0x12, 1, TEXT, 1), ("bad", 0x12, 1, TEXT + 1, 1)];
+        let mut bytes = file.build();
+        let symtab = header_at(&bytes, 6);
+        let at = u64::from_le_bytes(bytes[symtab + 24..][..8].try_into().unwrap()) as usize;
+        bytes[at + 48..at + 52].copy_from_slice(&u32::MAX.to_le_bytes());
+        let image = open(bytes).unwrap();
+        assert_eq!(image.symbols().iter().map(|s| s.name).collect::<Vec<_>>(), ["good"]);
+    }
+
+    #[test]
+    fn damaged_kernels_neither_panic_nor_hang() {
+        let file = kernel().build();
+        let mut numbers = Numbers(77);
+        for _ in 0..4000 {
+            let mut damaged = file.clone();
+            for _ in 0..=numbers.below(4) {
+                let at = numbers.below(damaged.len());
+                damaged[at] = [0, 1, 0x7f, 0x80, 0xff, numbers.below(256) as u8][numbers.below(6)];
+            }
+            if let Ok(image) = open(damaged) {
+                read_everything(&image);
+            }
+        }
     }
 }

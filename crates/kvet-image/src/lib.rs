@@ -26,6 +26,8 @@ mod relocate;
 mod section;
 mod symbol;
 mod symbolize;
+#[cfg(test)]
+mod testing;
 
 pub use addr::VirtAddr;
 pub use error::{Error, ErrorKind};

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 use kvet_image::Image;
 
 use crate::TableReport;
+use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -16,9 +18,14 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
+    /// See [`x86::KernelFacts`].
+    pub(crate) x86_kernel: x86::KernelFacts,
+    arm64_alternatives: OnceLock<Arm64Alternatives>,
     jump_labels: OnceLock<Result<JumpTable, TableReport>>,
+    static_calls: OnceLock<Result<StaticCallTable, TableReport>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
 }
@@ -29,11 +36,25 @@ impl<'a> Context<'a> {
         Context {
             image,
             kernel,
+            kernel_context: None,
             x86_alternatives: OnceLock::new(),
+            x86_kernel: x86::KernelFacts::default(),
+            arm64_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
+            static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
         }
+    }
+
+    /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.
+    pub fn for_module(image: &'a Image, kernel: &'a Context<'a>) -> Self {
+        Context { kernel_context: Some(kernel), ..Context::new(image, Some(kernel.image)) }
+    }
+
+    /// For a module made with [`Context::for_module`]: its kernel's context.
+    pub fn kernel_context(&self) -> Option<&'a Context<'a>> {
+        self.kernel_context
     }
 
     /// The jump table, read at the first call.
@@ -42,6 +63,14 @@ impl<'a> Context<'a> {
     /// There is none, or its bytes are not at hand: the report that says so.
     pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
         self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
+    }
+
+    /// The static call sites, read at the first call.
+    ///
+    /// # Errors
+    /// There are none, or their bytes are not at hand: the report that says so.
+    pub fn static_calls(&self) -> Result<&StaticCallTable, &TableReport> {
+        self.static_calls.get_or_init(|| static_calls::find(self)).as_ref()
     }
 
     /// The bug table, located at the first call.
@@ -56,6 +85,14 @@ impl<'a> Context<'a> {
 
     /// The bug table of a module's kernel.
     pub(crate) fn kernel_bugs(&self) -> Option<&BugTable> {
+        if let Some(kernel) = self.kernel_context {
+            return kernel.bugs();
+        }
         self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
+    }
+
+    /// The arm64 alternatives of the image and what it says about capabilities.
+    pub fn arm64_alternatives(&self) -> &Arm64Alternatives {
+        self.arm64_alternatives.get_or_init(|| Arm64Alternatives::read(self.image))
     }
 }

@@ -15,7 +15,10 @@ pub mod exceptions;
 pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
+#[cfg(test)]
+mod realkernels;
 mod release;
+mod runs;
 mod scan;
 pub mod static_calls;
 mod table;

@@ -109,7 +109,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub deny_warnings: bool,
 
-    /// Show notes, and the tables of every module
+    /// Show what was proved of each table, the tables of every module, and notes
     #[arg(short, long)]
     pub verbose: bool,
 }

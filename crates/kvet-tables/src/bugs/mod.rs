@@ -58,8 +58,15 @@ pub fn bugs_in_function<'a>(context: &Context<'a>, function: &str) -> Vec<Bug<'a
 }
 
 fn in_function<'a>(image: &'a Image, table: Option<&BugTable>, function: &str) -> Vec<Bug<'a>> {
-    let Some(table) = table else { return Vec::new() };
-    let ranges = ranges(image, function);
+    table.map_or(Vec::new(), |table| bugs_in_ranges(image, table, &ranges(image, function)))
+}
+
+/// The entries of an image's table whose address lies in one of the ranges, sorted by file and line.
+pub(crate) fn bugs_in_ranges<'a>(
+    image: &'a Image,
+    table: &BugTable,
+    ranges: &[(VirtAddr, VirtAddr)],
+) -> Vec<Bug<'a>> {
     let mut found: Vec<Bug<'a>> = table
         .addresses(image)
         .filter(|(_, addr)| ranges.iter().any(|(start, end)| (*start..*end).contains(addr)))

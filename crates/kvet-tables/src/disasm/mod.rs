@@ -1,6 +1,6 @@
 //! Machine code to text, branch targets symbolised, for evidence.
 
-mod arm64;
+pub(crate) mod arm64;
 pub mod x86;
 
 use kvet_finding::Code;

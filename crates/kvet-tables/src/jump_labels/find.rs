@@ -12,7 +12,7 @@ pub(crate) fn find(context: &Context<'_>) -> Result<JumpTable, TableReport> {
     let bounds = match named {
         Some(bounds) => bounds,
         None if context.image.kind() == Kind::Module => return Err(TableReport::new(NAME, None)),
-        None => scan::scan(&scan::Regions::of(context.image), context.image).ok_or_else(|| {
+        None => scan::scan(context.image).ok_or_else(|| {
             TableReport::absent(
                 NAME,
                 "No symbol names the jump table's bounds and nothing in the image looks like one: the kernel \

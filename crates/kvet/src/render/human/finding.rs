@@ -11,6 +11,9 @@ use super::Paint;
 use crate::check::Place;
 use crate::text::{self, Safe, hex};
 
+/// Values stand in one column, but a longer label than this does not push it to the right.
+const MAX_LABEL: usize = 12;
+
 /// What a finding does not know about itself.
 pub struct Around<'a> {
     /// The artefact's path.
@@ -131,7 +134,8 @@ fn label_width(finding: &Finding, is_module: bool) -> usize {
         finding.evidence.iter().filter(|(_, v)| !matches!(v, Value::Code(_))).map(|(name, _)| *name);
     let boot = finding.at_boot.iter().map(|_| boot_label(is_module));
     let help = finding.advice.iter().map(|_| "help");
-    evidence.chain(boot).chain(help).map(display_width).max().unwrap_or(0)
+    let widths = evidence.chain(boot).chain(help).map(display_width);
+    widths.filter(|width| *width <= MAX_LABEL).max().unwrap_or(0)
 }
 
 /// What the kernel prints, and what becomes of it.

@@ -73,7 +73,7 @@ impl Renderer for Human {
         }
         let held_back = self.findings(report, checked, out)?;
         if shows_tables {
-            proof::write(checked, self.style.width, self.paint, out)?;
+            proof::write(checked, self.style, self.paint, out)?;
         }
         self.verdict(report, checked, &counts, held_back, out)
     }
@@ -172,7 +172,7 @@ impl Human {
         Ok(held_back)
     }
 
-    /// The last line of an artefact: how it stands.
+    /// The last lines of an artefact: how it stands.
     fn verdict(
         &self,
         report: &ArtefactReport,
@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn a_clean_kernel_shows_what_was_proved() {
         let style = Style { artefacts: 1, ..STYLE };
-        insta::assert_snapshot!(samples::render_reports(Human::new(style), &[samples::clean_kernel()]));
+        let kernel = [samples::clean_kernel()];
+        insta::assert_snapshot!("clean", samples::render_reports(Human::new(style), &kernel));
+        let verbose = Style { verbose: true, ..style };
+        insta::assert_snapshot!("clean_verbose", samples::render_reports(Human::new(verbose), &kernel));
     }
 
     #[test]

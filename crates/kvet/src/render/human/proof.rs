@@ -1,28 +1,30 @@
-//! The table of what was proved: one row a table, aligned, then what could not be checked.
+//! The table of what was proved: one row a table, aligned, then what could not be checked. With `-v`, each row
+//! is followed by the table's layout and by what was proved of every entry.
 
 use std::io::{self, Write};
 
 use kvet_tables::TableReport;
 use textwrap::core::display_width;
 
-use super::Paint;
+use super::{Paint, Style};
 use crate::check::Checked;
 use crate::text::{self, Safe, number};
 
 /// Writes the tables of one artefact.
-pub fn write(checked: &Checked, width: usize, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(checked: &Checked, style: Style, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let found: Vec<&TableReport> =
         checked.tables.iter().filter(|t| t.located_by.is_some() || t.entries > 0).collect();
     if !found.is_empty() {
         writeln!(out)?;
-        let rows: Vec<[String; 3]> = found.iter().map(|table| row(table)).collect();
-        let head = ["TABLE".to_owned(), "ENTRIES".to_owned(), "FOUND BY".to_owned()];
-        for line in aligned(&[head], &rows) {
-            writeln!(out, "  {}", paint.dim(&line))?;
-        }
-        for (table, line) in found.iter().zip(aligned(&rows, &rows)) {
-            writeln!(out, "  {line}{}", flaws(table, paint))?;
-            details(table, width, paint, out)?;
+        let rows: Vec<Row> = found.iter().map(|table| row(table)).collect();
+        let head = ["TABLE", "ENTRIES", "PROVED", "FOUND BY"].map(str::to_owned);
+        let widths = widths(rows.iter().chain([&head]));
+        writeln!(out, "  {}", paint.dim(&aligned(&head, widths)))?;
+        for (table, row) in found.iter().zip(&rows) {
+            writeln!(out, "  {}{}", aligned(row, widths), flaws(table, paint))?;
+            if style.verbose {
+                details(table, style.width, paint, out)?;
+            }
         }
     }
     let skipped: Vec<(&str, &String)> =
@@ -31,24 +33,31 @@ pub fn write(checked: &Checked, width: usize, paint: Paint, out: &mut dyn Write)
         writeln!(out, "\n  not checked:")?;
     }
     for (table, why) in skipped {
-        paragraph(&format!("{table}: {}", Safe(why)), "    ", "      ", width, paint, out)?;
+        paragraph(&format!("{table}: {}", Safe(why)), "    ", "      ", style.width, paint, out)?;
     }
     writeln!(out)
 }
 
-fn row(table: &TableReport) -> [String; 3] {
+type Row = [String; 4];
+
+fn row(table: &TableReport) -> Row {
     let located_by = table.located_by.as_ref().map(|l| text::safe(&l.to_string())).unwrap_or_default();
-    [table.name.to_owned(), number(table.entries), located_by]
+    let proved = match table.proved.len() as u64 {
+        0 => "-".to_owned(),
+        n => text::count(n, "property"),
+    };
+    [table.name.to_owned(), number(table.entries), proved, located_by]
 }
 
-/// Rows as lines: names to the left, numbers to the right. The widths are those of `all`, with room for the
-/// heading.
-fn aligned(rows: &[[String; 3]], all: &[[String; 3]]) -> Vec<String> {
-    let width = |column: usize, least: usize| {
-        all.iter().map(|row| display_width(&row[column])).max().unwrap_or(0).max(least)
-    };
-    let (name, entries) = (width(0, "TABLE".len()), width(1, "ENTRIES".len()));
-    rows.iter().map(|[n, e, by]| format!("{n:name$}  {e:>entries$}  {by}").trim_end().to_owned()).collect()
+/// The width of each column but the last, which may be as long as it likes.
+fn widths<'a>(rows: impl Iterator<Item = &'a Row>) -> [usize; 3] {
+    rows.fold([0; 3], |widths, row| std::array::from_fn(|i| widths[i].max(display_width(&row[i]))))
+}
+
+/// A row as a line: names to the left, numbers to the right.
+fn aligned([table, entries, proved, located_by]: &Row, widths: [usize; 3]) -> String {
+    let [a, b, c] = widths;
+    format!("{table:a$}  {entries:>b$}  {proved:>c$}  {located_by}").trim_end().to_owned()
 }
 
 /// What is wrong with a table, after its row.

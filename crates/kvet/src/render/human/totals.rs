@@ -16,8 +16,8 @@ const MAX_REASONS: usize = 12;
 #[derive(Default)]
 pub struct Totals {
     tables: BTreeMap<&'static str, TableTotal>,
-    /// How many modules gave this reason for skipping a check of this table.
-    skipped: BTreeMap<(&'static str, String), u64>,
+    /// The reasons for skipping a check of a table, alike but for their numbers.
+    skipped: BTreeMap<(&'static str, String), Reason>,
     more_reasons: u64,
     modules: u64,
     /// The modules' kernels, each with how many modules were checked against it.
@@ -25,6 +25,20 @@ pub struct Totals {
     without_kernel: u64,
     /// The release of the last kernel seen.
     release: Option<String>,
+}
+
+/// Why a check was skipped, in so many modules.
+struct Reason {
+    modules: u64,
+    /// The reason's words, while all modules use the same.
+    text: Option<String>,
+}
+
+/// A sentence with an ellipsis for each number, so that those of many modules fall together.
+fn without_numbers(why: &str) -> String {
+    let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit() || b == b',') && !word.is_empty();
+    let words: Vec<&str> = why.split(' ').map(|word| if is_number(word) { "..." } else { word }).collect();
+    words.join(" ")
 }
 
 #[derive(Default)]
@@ -67,12 +81,17 @@ impl Totals {
         if !has_table {
             return;
         }
-        let key = (table, why.to_owned());
+        let key = (table, without_numbers(why));
         if self.skipped.len() >= MAX_REASONS && !self.skipped.contains_key(&key) {
             self.more_reasons += 1;
             return;
         }
-        *self.skipped.entry(key).or_default() += 1;
+        let reason =
+            self.skipped.entry(key).or_insert_with(|| Reason { modules: 0, text: Some(why.to_owned()) });
+        reason.modules += 1;
+        if reason.text.as_deref() != Some(why) {
+            reason.text = None;
+        }
     }
 
     /// Writes the sums, when anything was summed up.
@@ -92,8 +111,9 @@ impl Totals {
         if !self.skipped.is_empty() {
             writeln!(out, "\n  not checked:")?;
         }
-        for ((table, why), modules) in &self.skipped {
-            let line = format!("{table}: {} ({})", Safe(why), count(*modules, "module"));
+        for ((table, template), reason) in &self.skipped {
+            let why = reason.text.as_ref().unwrap_or(template);
+            let line = format!("{table}: {} ({})", Safe(why), count(reason.modules, "module"));
             proof::paragraph(&line, "    ", "      ", width, paint, out)?;
         }
         if self.more_reasons > 0 {
@@ -134,10 +154,36 @@ impl Totals {
                 Some("nothing to do: these modules' tables agree with their kernel".to_owned())
             }
             Some(release) if summary.kernels == 1 && summary.modules == 0 => Some(format!(
-                "these tables will not stop the boot; --modules /lib/modules/{} checks its modules too",
+                "these tables will not stop the boot; --modules /lib/modules/{} checks its modules too, \
+                 -v says what was proved",
                 Safe(release)
             )),
             _ => Some("these tables will not stop the boot".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_numbers_fall_together() {
+        let mut totals = Totals::default();
+        for n in [1, 17, 1234] {
+            totals.skip("jump-labels", &format!("{n} entries have their key in another file"), true);
+        }
+        totals.skip("jump-labels", "x86_64 has none", true);
+        totals.skip("jump-labels", "there is no such section", false);
+        totals.modules = 3;
+        let mut out = Vec::new();
+        totals.write(100, Paint::new(false), &mut out).expect("memory");
+        let text = String::from_utf8(out).expect("UTF-8");
+        assert!(
+            text.contains("jump-labels: ... entries have their key in another file (3 modules)"),
+            "{text}"
+        );
+        assert!(text.contains("jump-labels: x86_64 has none (1 module)"), "{text}");
+        assert!(!text.contains("no such section"), "that most modules lack most tables is no gap");
     }
 }

@@ -46,7 +46,11 @@ impl Boot {
 
     /// The first line that tells of a failure.
     pub fn first_failure(&self) -> Option<&str> {
-        self.lines.iter().map(String::as_str).find(|l| FAILURES.iter().any(|f| l.contains(f)))
+        let lines = self.lines.iter().map(String::as_str);
+        // Without an initrd a good boot ends in the panic for want of a root file system.
+        lines
+            .take_while(|l| !BOOTED.iter().any(|b| l.contains(b)))
+            .find(|l| FAILURES.iter().any(|f| l.contains(f)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Damage to one entry of a table, drawn from a seed.
 
 use kvet_image::{Arch, Image, VirtAddr};
+use kvet_tables::jump_labels::JumpLabel;
 use kvet_tables::{Context, alternatives};
 
 use crate::random::Random;
@@ -27,6 +28,7 @@ const X86: &[(&str, Draw)] = &[
     ("replacement longer than the site", x86_replacement_too_long),
     ("entry duplicated", x86_duplicated),
     ("jump label state", label_state),
+    ("jump label state of a switched key", switched_label_state),
     ("jump label target moved", label_target),
     ("jump label key moved", label_key),
     ("static call opcode", static_call_opcode),
@@ -167,9 +169,28 @@ fn arm64_length(context: &Context<'_>, random: &mut Random) -> Option<Damage> {
     Some(arm64_damage("replacement length", index, at.checked_add(11)?, vec![alt_len.wrapping_add(4)]))
 }
 
+/// Keys that a boot on one CPU switches, whatever its configuration: `timers_update_nohz()`
+/// (kernel/time/timer.c), `sched_init_smp()`'s and `page_alloc_init_late()`'s come on some machines only.
+const SWITCHED: &[&str] = &["timers_nohz_active", "timers_migration_enabled"];
+
+fn switched_label_state(context: &Context<'_>, random: &mut Random) -> Option<Damage> {
+    let table = context.jump_labels().ok()?;
+    let named = |l: &&JumpLabel| {
+        context.image.symbol_at(l.key).is_some_and(|(s, into)| into == 0 && SWITCHED.contains(&s.name))
+    };
+    let labels: Vec<&JumpLabel> = table.labels.iter().filter(named).collect();
+    let mut damage = flip(context, labels.get(random.below(labels.len()))?)?;
+    damage.kind = "jump label state of a switched key";
+    Some(damage)
+}
+
 fn label_state(context: &Context<'_>, random: &mut Random) -> Option<Damage> {
     let table = context.jump_labels().ok()?;
-    let label = table.labels.get(random.below(table.labels.len()))?;
+    flip(context, table.labels.get(random.below(table.labels.len()))?)
+}
+
+/// A nop where a jump belongs, or the jump where the nop does.
+fn flip(context: &Context<'_>, label: &JumpLabel) -> Option<Damage> {
     let image = context.image;
     let distance = label.target.wrapping_distance(label.code);
     let bytes = match image.arch() {

@@ -24,8 +24,8 @@ pub struct Context<'a> {
     /// See [`x86::KernelFacts`].
     pub(crate) x86_kernel: x86::KernelFacts,
     arm64_alternatives: OnceLock<Arm64Alternatives>,
-    jump_labels: OnceLock<Result<JumpTable, TableReport>>,
-    static_calls: OnceLock<Result<StaticCallTable, TableReport>>,
+    jump_labels: OnceLock<Result<JumpTable, Box<TableReport>>>,
+    static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
 }
@@ -62,7 +62,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// There is none, or its bytes are not at hand: the report that says so.
     pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
-        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
+        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref().map_err(Box::as_ref)
     }
 
     /// The static call sites, read at the first call.
@@ -70,7 +70,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// There are none, or their bytes are not at hand: the report that says so.
     pub fn static_calls(&self) -> Result<&StaticCallTable, &TableReport> {
-        self.static_calls.get_or_init(|| static_calls::find(self)).as_ref()
+        self.static_calls.get_or_init(|| static_calls::find(self)).as_ref().map_err(Box::as_ref)
     }
 
     /// The bug table, located at the first call.

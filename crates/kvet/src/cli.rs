@@ -56,6 +56,9 @@ pub enum Command {
     /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
+    /// BTF as text, and what changed between two kernels' types
+    #[command(subcommand)]
+    Btf(crate::btf::Command),
     /// Prints the completions of a shell
     Completions {
         /// The shell

@@ -1,5 +1,6 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
+mod btf;
 mod check;
 mod cli;
 mod exit;
@@ -14,6 +15,7 @@ fn main() -> std::process::ExitCode {
     let color = cli.color;
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
+        cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),
     }

@@ -1,7 +1,5 @@
 //! The checks.
 
-use std::collections::HashMap;
-
 use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
@@ -253,8 +251,8 @@ impl Checker<'_> {
             );
             return;
         }
-        let listed: HashMap<VirtAddr, u64> =
-            self.table.addresses(self.image).map(|(index, addr)| (addr, index)).collect();
+        let mut listed: Vec<VirtAddr> = self.table.addresses(self.image).map(|(_, addr)| addr).collect();
+        listed.sort_unstable();
         let needle = BRK.to_le_bytes();
         for section in self.image.sections().iter().filter(|s| s.access.execute) {
             let bytes = self.image.section_bytes(section);
@@ -263,7 +261,7 @@ impl Checker<'_> {
                 else {
                     continue;
                 };
-                if !listed.contains_key(&addr) && self.is_code(addr) {
+                if listed.binary_search(&addr).is_err() && self.is_code(addr) {
                     report.findings.push(self.orphan(addr));
                 }
             }

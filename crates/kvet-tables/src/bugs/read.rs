@@ -1,9 +1,8 @@
 //! Entries and their layouts.
 
-use kvet_image::{Arch, Image, VirtAddr};
+use kvet_image::{Arch, Image, Kind, VirtAddr};
 
-use crate::disasm::x86;
-use crate::{Bounds, LocatedBy};
+use crate::{Bounds, LocatedBy, release};
 
 /// include/asm-generic/bug.h.
 pub(super) const BUGFLAG_WARNING: u16 = 1 << 0;
@@ -104,26 +103,52 @@ impl Layout {
         let score = |layout: &Layout| {
             let count = len / layout.size;
             let sample = count.min(SAMPLE);
-            let good = (0..sample).filter(|i| layout.fits(image, start, i * count / sample)).count() as u64;
-            (good * 2 >= sample && good > 0).then(|| good * 1000 / sample)
+            let fits = (0..sample).map(|i| layout.fit(image, start, i * count / sample));
+            let (good, sum) = fits.fold((0, 0), |(good, sum), fit| (good + u64::from(fit > 0), sum + fit));
+            (good > 0 && good * 2 >= sample).then(|| (sum * 1000 / sample, len.is_multiple_of(layout.size)))
         };
         let scored = LAYOUTS.iter().filter_map(|layout| Some((score(layout)?, layout)));
         // The first of equals: max_by_key would take the last.
         scored.rev().max_by_key(|(score, _)| *score).map(|(_, layout)| *layout)
     }
 
-    fn fits(&self, image: &Image, start: VirtAddr, index: u64) -> bool {
-        let Some(entry) = start.checked_add(index.saturating_mul(self.size)) else { return false };
-        let Some(addr) = self.addr(image, entry) else { return false };
+    /// The layout that kernels of an image's release have, for a module whose few entries decide nothing because
+    /// one of them is damaged.
+    fn of_release(image: &Image) -> Option<Layout> {
+        let [format, fields, from_entry, ..] = LAYOUTS else { return None };
+        match (release::version(image)?, image.arch()) {
+            (version, _) if version > release::NEWEST => None,
+            (version, Arch::X86_64) if version >= (7, 0) => Some(*format),
+            (version, _) if version < (5, 19) => Some(*from_entry),
+            _ => Some(*fields),
+        }
+    }
+
+    /// How well an entry holds in this layout: 0 not at all; more, the more of its fields say so.
+    fn fit(&self, image: &Image, start: VirtAddr, index: u64) -> u64 {
+        let Some(entry) = start.checked_add(index.saturating_mul(self.size)) else { return 0 };
+        let Some(addr) = self.addr(image, entry) else { return 0 };
         let flags = image.u16(VirtAddr(entry.0.wrapping_add(self.flags))).unwrap_or(0);
         let site = if flags & BUGFLAG_ARGS != 0 && self.format.is_some() {
             lea_before(image, addr) == Some(entry)
         } else {
             is_trap(image, addr, self.from_entry)
         };
-        site && self
-            .file
-            .is_none_or(|at| self.pointer(image, entry, at).is_some_and(|file| is_string_start(image, file)))
+        let Some(at) = self.file else {
+            // What follows the flags is padding.
+            let padding = image.u16(VirtAddr(entry.0.wrapping_add(self.flags + 2)));
+            return u64::from(site && padding == Some(0) && flags & 0xe0 == 0);
+        };
+        // A field of another meaning that holds 0 leads to the entry itself.
+        let outside = |file: &VirtAddr| file.wrapping_distance(entry).unsigned_abs() >= self.size;
+        let file =
+            self.pointer(image, entry, at).filter(|file| site && outside(file) && is_name(image, *file));
+        match file {
+            None => 0,
+            Some(file) if is_start(image, file) => 3,
+            // In the middle of a string, as a linker merges tails; or as the wrong base leads there.
+            Some(_) => 2,
+        }
     }
 
     pub(super) fn addr(&self, image: &Image, entry: VirtAddr) -> Option<VirtAddr> {
@@ -176,7 +201,8 @@ impl BugTable {
         if image.bytes(bounds.start, 1).is_none() {
             return Err(format!("the bug table ({}) has no bytes in this file", bounds.located_by));
         }
-        match Layout::detect(image, bounds.start, bounds.len()) {
+        let of_release = || Layout::of_release(image).filter(|_| image.kind() == Kind::Module);
+        match Layout::detect(image, bounds.start, bounds.len()).or_else(of_release) {
             Some(layout) => Ok(BugTable { bounds, layout }),
             None => Err(format!(
                 "{} bytes at {} ({}) fit no known layout of a bug table: fewer than half of its entries lead to a trap and a file name",
@@ -247,21 +273,29 @@ pub(super) fn is_trap(image: &Image, addr: VirtAddr, with_ud0: bool) -> bool {
     }
 }
 
-/// What a `lea` that ends at an address loads, as `__WARN_bug_entry` of 7.3 places one before its site.
+/// What a `lea disp(%rip), %reg` that ends at an address loads, as `__WARN_bug_entry` of 7.3 places one before its
+/// site.
 pub(super) fn lea_before(image: &Image, addr: VirtAddr) -> Option<VirtAddr> {
     const LENGTH: u64 = 7;
     let start = VirtAddr(addr.0.checked_sub(LENGTH)?);
-    let instruction = x86::decode_one(start, image.bytes(start, LENGTH as usize)?)?;
-    let is_lea = instruction.mnemonic() == iced_x86::Mnemonic::Lea
-        && instruction.len() as u64 == LENGTH
-        && instruction.is_ip_rel_memory_operand();
-    is_lea.then(|| VirtAddr(instruction.ip_rel_memory_address()))
+    // REX.W, with or without REX.R; the opcode; mod 00 and r/m 101, which is RIP-relative; 32 bits of distance.
+    match image.bytes(start, LENGTH as usize)? {
+        [0x48 | 0x4c, 0x8d, modrm, disp @ ..] if modrm & 0xc7 == 0x05 => {
+            let disp = i32::from_le_bytes(disp.try_into().ok()?);
+            Some(addr.wrapping_offset(i64::from(disp)))
+        }
+        _ => None,
+    }
 }
 
-/// Whether printable text begins here, and not in the middle of a string.
-fn is_string_start(image: &Image, addr: VirtAddr) -> bool {
-    let before = addr.0.checked_sub(1).and_then(|at| image.u8(VirtAddr(at)));
-    before.is_none_or(|byte| byte == 0) && image.cstr(addr, MAX_STRING).is_some_and(is_path)
+fn is_name(image: &Image, addr: VirtAddr) -> bool {
+    image.cstr(addr, MAX_STRING).is_some_and(is_path)
+}
+
+/// Whether a string begins at an address: a section does, or another string has ended.
+fn is_start(image: &Image, addr: VirtAddr) -> bool {
+    let section = image.section_at(addr).is_some_and(|section| section.addr == addr);
+    section || addr.0.checked_sub(1).and_then(|at| image.u8(VirtAddr(at))) == Some(0)
 }
 
 /// Whether a string may be a source file's name.

@@ -312,3 +312,17 @@ fn without_files_the_kernel_names_the_place() {
     assert_eq!((bug.file, bug.line), (None, 0));
     assert_eq!(bug.kernel_bug_line(&image), "kernel BUG at f4+0x0/0x10 [verbose debug info unavailable]");
 }
+
+#[test]
+fn a_name_may_begin_its_section() {
+    // A module's .rodata.str1.1, right behind a section that does not end in 0, and a table of one entry.
+    let mut kernel = x86();
+    kernel.table.truncate(12);
+    kernel.file(0, RODATA);
+    let mut t = TestImage::new(Arch::X86_64);
+    t.section(".text", TEXT, AX, &kernel.text).section("__mcount_loc", RODATA - 8, A, &[0xff; 8]);
+    t.section(".rodata.str1.1", RODATA, A, b"net/a.c\0").section("__bug_table", TABLE, WA, &kernel.table);
+    let image = t.build();
+    let report = Bugs.check(&Context::new(&image, None)).expect("a report");
+    assert_eq!((report.layout, report.entries, &report.findings[..]), (Some(VERBOSE.words()), 1, &[][..]));
+}

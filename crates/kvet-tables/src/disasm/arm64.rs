@@ -47,6 +47,11 @@ fn branch_field(word: u32) -> Option<(u32, u32)> {
     (word & 0x7e00_0000 == 0x3600_0000).then_some((5, 14)) // tbz, tbnz
 }
 
+/// Whether an instruction is a direct branch, conditional or not (`aarch64_insn_is_branch_imm`).
+pub(crate) fn is_direct_branch(word: u32) -> bool {
+    branch_field(word).is_some()
+}
+
 /// Where a direct branch at `addr` goes: `b`, `bl`, `b.cond`, `cbz`, `cbnz`, `tbz`, `tbnz`
 /// (`aarch64_insn_is_branch_imm`); `None` for any other instruction.
 pub(crate) fn branch_target(addr: VirtAddr, word: u32) -> Option<VirtAddr> {

@@ -3,9 +3,11 @@
 use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Image, Kind as ImageKind, VirtAddr};
 
-use super::kind::{self, Kind, Numbering, Version};
+use super::kind::{self, Kind, Numbering};
+use super::read::is_function;
 use super::{Action, Exception, ExceptionTable, arm64, x86};
 use crate::bugs::bugs_in_function;
+use crate::release::{self, Version};
 use crate::{Context, TableReport, disasm};
 
 const NAME: &str = "exceptions";
@@ -29,7 +31,7 @@ pub(super) fn check(context: &Context<'_>) -> Option<TableReport> {
         context,
         image,
         numbering: Numbering::of(image, &entries),
-        version: kind::version(image),
+        version: release::version(image),
         typed: kind::is_typed(table.layout),
     };
     report.findings.extend(checker.size(&table, &entries));
@@ -125,7 +127,7 @@ impl Checker<'_> {
 
     /// A handler is a function, called by its address.
     fn handler(&self, e: &Exception, at: VirtAddr) -> Option<Finding> {
-        let message = if !self.image.is_executable(at) {
+        let message = if !is_function(self.image, at) {
             format!("the handler is at {at}, which is not executable")
         } else if self.image.symbol_at(at).is_some_and(|(_, offset)| offset != 0) {
             format!("the handler is at {at}, which is not the start of a function")
@@ -209,22 +211,21 @@ impl Checker<'_> {
         if self.image.arch() != Arch::X86_64 {
             return;
         }
-        let mut unknown = 0u64;
+        let mut addrs: Vec<VirtAddr> = entries.iter().flat_map(|e| [e.insn, e.fixup]).collect();
+        addrs.retain(|addr| self.image.is_executable(*addr));
+        addrs.sort_unstable();
+        addrs.dedup();
+        let begins = x86::boundaries(self.image, &addrs);
+        let unknown = begins.iter().filter(|b| b.is_none()).count();
+        let wrong = |addr| addrs.binary_search(&addr).is_ok_and(|i| begins[i] == Some(false));
         for e in entries {
             for (addr, rule, what) in [
                 (e.insn, "exceptions/instruction", "the instruction"),
                 (e.fixup, "exceptions/fixup", "the fixup"),
             ] {
-                if !self.image.is_executable(addr) {
-                    continue;
-                }
-                match x86::is_boundary(self.image, addr) {
-                    Some(true) => {}
-                    Some(false) => {
-                        let message = format!("{what} at {addr} is in the middle of another instruction");
-                        report.findings.push(self.error(rule, e, message));
-                    }
-                    None => unknown += 1,
+                if wrong(addr) {
+                    let message = format!("{what} at {addr} is in the middle of another instruction");
+                    report.findings.push(self.error(rule, e, message));
                 }
             }
         }
@@ -240,10 +241,10 @@ impl Checker<'_> {
         if self.image.kind() == ImageKind::Module {
             return;
         }
-        let sorts = self.image.symbol_addr("main_extable_sort_needed").and_then(|at| self.image.u32(at));
         if entries.is_sorted_by_key(|e| e.insn) {
             return;
         }
+        let sorts = self.image.symbol_addr("main_extable_sort_needed").and_then(|at| self.image.u32(at));
         if sorts.is_some_and(|flag| flag != 0) {
             let finding = Finding::new(
                 "exceptions/order",

@@ -3,12 +3,7 @@
 use kvet_image::{Arch, Image};
 
 use super::{Action, Exception, Layout};
-
-/// A release's first two numbers.
-pub(super) type Version = (u32, u32);
-
-/// The newest version whose types are known here.
-const NEWEST: Version = (7, 3);
+use crate::release::{self, NEWEST, Version};
 
 /// The type numbers of one family of kernels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,12 +60,6 @@ const ARM64: [&str; 5] = ["NONE", "BPF", "UACCESS_ERR_ZERO", "KACCESS_ERR_ZERO",
 const ARM64_CPY: [&str; 6] =
     ["NONE", "BPF", "UACCESS_ERR_ZERO", "KACCESS_ERR_ZERO", "UACCESS_CPY", "LOAD_UNALIGNED_ZEROPAD"];
 
-/// The version that a release begins with.
-pub(super) fn version(image: &Image) -> Option<Version> {
-    let mut numbers = image.release()?.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
 impl Numbering {
     /// The numbering of an image, by its version where that decides, else by its entries.
     pub(super) fn of(image: &Image, entries: &[Exception]) -> Numbering {
@@ -80,7 +69,7 @@ impl Numbering {
         // UACCESS_CPY came with 6.16, and may be ported back; LOAD_UNALIGNED_ZEROPAD is in every kernel.
         let five = |e: &&Exception| matches!(e.action, Action::Typed { kind: 5, .. });
         let has_five = entries.iter().filter(five).count() >= 2;
-        match version(image) {
+        match release::version(image) {
             Some(version) if version < (6, 0) => Numbering::Arm64Fixup,
             Some(version) if version < (6, 13) => Numbering::Arm64,
             Some(version) if version >= NEWEST => Numbering::Arm64Cpy,

@@ -84,7 +84,7 @@ impl Layout {
             // A type and its data, taken for a distance, leads to the table itself or its neighbours.
             Arch::X86_64 => {
                 let handled = |e: &Exception| {
-                    is_sound(image, e) && matches!(e.action, Action::Handler(at) if image.is_executable(at))
+                    is_sound(image, e) && matches!(e.action, Action::Handler(at) if is_function(image, at))
                 };
                 match share(Layout::Handler, &handled) {
                     Some(_) => Some(Layout::Handler),
@@ -99,6 +99,12 @@ impl Layout {
             }
         }
     }
+}
+
+/// A handler: code, or, in a module, a function that it imports from the kernel (`ex_handler_default` and others
+/// are exported, arch/x86/mm/extable.c, 5.10).
+pub(super) fn is_function(image: &Image, addr: VirtAddr) -> bool {
+    image.is_executable(addr) || image.extern_at(addr).is_some()
 }
 
 fn is_sound(image: &Image, exception: &Exception) -> bool {

@@ -12,22 +12,47 @@ const FAR: u64 = 64 << 10;
 /// The longest instruction.
 const MAX_INSN_SIZE: usize = 15;
 
-/// Whether an instruction begins at an address, decoding from its function's start; `None` when that cannot be
-/// told: no symbol, or something on the way that does not decode.
-pub(super) fn is_boundary(image: &Image, addr: VirtAddr) -> Option<bool> {
-    let (symbol, offset) = image.symbol_at(addr)?;
-    if offset > FAR {
-        return None;
+/// Whether an instruction begins at each of some sorted addresses, decoding from their functions' starts; `None`
+/// when that cannot be told: no symbol, or something on the way that does not decode.
+///
+/// Each function is decoded once for all of its addresses, so the work is bounded by the text.
+pub(super) fn boundaries(image: &Image, addrs: &[VirtAddr]) -> Vec<Option<bool>> {
+    let starts: Vec<Option<VirtAddr>> = addrs.iter().map(|addr| function(image, *addr)).collect();
+    let mut found = Vec::with_capacity(addrs.len());
+    for group in starts.chunk_by(|a, b| a == b) {
+        let first = found.len();
+        let wanted = &addrs[first..first + group.len()];
+        if let (Some(start), Some(last)) = (group[0], wanted.last()) {
+            decode(image, start, *last, wanted, &mut found);
+        }
+        found.resize(first + group.len(), None);
     }
-    let bytes = image.bytes_up_to(symbol.addr, offset as usize + MAX_INSN_SIZE);
-    let mut found = None;
-    // What stops the decoding behind the address does not matter.
-    let _ = x86::decode_each(symbol.addr, bytes, |instruction| {
-        if found.is_none() && instruction.ip() >= addr.0 {
-            found = Some(instruction.ip() == addr.0);
+    found
+}
+
+/// The start of the function that holds an address, when it is not too far.
+fn function(image: &Image, addr: VirtAddr) -> Option<VirtAddr> {
+    let (symbol, offset) = image.symbol_at(addr)?;
+    (offset <= FAR).then_some(symbol.addr)
+}
+
+/// Answers for the addresses of one function, as far as its bytes decode.
+fn decode(
+    image: &Image,
+    start: VirtAddr,
+    last: VirtAddr,
+    wanted: &[VirtAddr],
+    found: &mut Vec<Option<bool>>,
+) {
+    // Room for the instruction that covers the last address, and for the one behind it.
+    let len = last.wrapping_distance(start).unsigned_abs() as usize + 2 * MAX_INSN_SIZE;
+    let mut wanted = wanted.iter().peekable();
+    // What stops the decoding leaves the rest unanswered.
+    let _ = x86::decode_each(start, image.bytes_up_to(start, len), |instruction| {
+        while let Some(addr) = wanted.next_if(|addr| addr.0 <= instruction.ip()) {
+            found.push(Some(addr.0 == instruction.ip()));
         }
     });
-    found
 }
 
 /// What contradicts an entry's type in the instruction at its site.

@@ -101,10 +101,11 @@ impl<'a> Checker<'a> {
             self.check_entry(label, site, fault.is_none(), &mut boundaries);
         }
         self.check_shared_sites();
-        if let Some(alternatives) = alternatives::x86::entries(self.context) {
-            let sites = alternatives.entries.iter().map(|entry| (entry.site, entry.site_end(), entry.index));
-            self.check_other_sites("alternatives", sites.collect());
-        }
+        let alternatives = match self.image.arch() {
+            Arch::X86_64 => x86_alternatives(self.context),
+            Arch::Arm64 => arm64_alternatives(self.context),
+        };
+        self.check_other_sites("alternatives", alternatives);
         self.findings.sort_by_key(|finding| finding.index);
     }
 
@@ -280,7 +281,7 @@ impl<'a> Checker<'a> {
 
     /// No other table patches the bytes of a site: `others` are its sites, from and to, in any order, with the
     /// index of their entry.
-    fn check_other_sites(&mut self, table: &'static str, mut others: Vec<(VirtAddr, VirtAddr, u64)>) {
+    fn check_other_sites(&mut self, table: &'static str, mut others: Vec<OtherSite>) {
         others.sort_unstable();
         let mut order: Vec<usize> = (0..self.table.labels.len()).collect();
         order.sort_unstable_by_key(|&i| self.table.labels[i].code);
@@ -767,6 +768,20 @@ pub(crate) fn detour(before: Option<u64>, at: u64, after: Option<u64>) -> u64 {
         (Some(one), None) | (None, Some(one)) => one.abs_diff(at),
         (None, None) => 0,
     }
+}
+
+/// A site of another table: from, to, index of its entry.
+type OtherSite = (VirtAddr, VirtAddr, u64);
+
+fn x86_alternatives(context: &Context<'_>) -> Vec<OtherSite> {
+    let entries =
+        alternatives::x86::entries(context).map(|table| table.entries.as_slice()).unwrap_or_default();
+    entries.iter().map(|entry| (entry.site, entry.site_end(), entry.index)).collect()
+}
+
+fn arm64_alternatives(context: &Context<'_>) -> Vec<OtherSite> {
+    let entries = &context.arm64_alternatives().entries;
+    entries.iter().zip(0..).map(|(entry, index)| (entry.orig, entry.orig_end(), index)).collect()
 }
 
 /// Whether most nops carry objtool's mark.

@@ -71,27 +71,27 @@ fn call(index: u32, at: VirtAddr, bytes: &[u8; ENTRY as usize]) -> StaticCall {
 }
 
 /// Finds and reads the table. The report that stands for it when there is none to read says why.
-pub(crate) fn find(context: &Context<'_>) -> Result<StaticCallTable, TableReport> {
+pub(crate) fn find(context: &Context<'_>) -> Result<StaticCallTable, Box<TableReport>> {
     const NAME: &str = "static-calls";
     let image = context.image;
     let named =
         Bounds::locate(image, ".static_call_sites", "__start_static_call_sites", "__stop_static_call_sites");
     let bounds = match named {
         Some(bounds) => bounds,
-        None if image.kind() == Kind::Module => return Err(TableReport::new(NAME, None)),
+        None if image.kind() == Kind::Module => return Err(TableReport::new(NAME, None).into()),
         None => scan(image).ok_or_else(|| {
-            TableReport::absent(
+            Box::new(TableReport::absent(
                 NAME,
                 "No symbol names the bounds of the static call sites and nothing in the image looks like them: \
                  the kernel was built without CONFIG_HAVE_STATIC_CALL_INLINE, or has fewer than 8 sites.",
-            )
+            ))
         })?,
     };
     let located_by = bounds.located_by.clone();
     StaticCallTable::read(image, bounds).ok_or_else(|| {
         let mut report = TableReport::absent(NAME, "The static call sites' bytes are not in the file.");
         report.located_by = Some(located_by);
-        report
+        Box::new(report)
     })
 }
 

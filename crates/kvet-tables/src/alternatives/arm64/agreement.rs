@@ -1,4 +1,6 @@
 //! Which entries contradict the others: the same replacement for another capability, or of other instructions.
+//!
+//! A kernel is judged by itself. A module has too few entries for that; it is judged by its kernel.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -6,6 +8,8 @@ use std::hash::BuildHasherDefault;
 use super::entry::{Alternative, CallbackMarker};
 use super::shape::{Hashed, HashedMap, Shape, Shapes};
 use crate::alternatives::agreement::{Dissent, Verdict, Vote, dissents};
+
+type HashedSet = HashSet<u64, BuildHasherDefault<Hashed>>;
 
 /// An entry whose capability is not the one that its replacement belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,19 +19,38 @@ pub(super) struct WrongCapability {
     pub(super) expected: u16,
     /// How many other entries with this replacement name the expected one.
     pub(super) support: usize,
-    /// One of them.
-    pub(super) example: usize,
+    /// One of them; `None` when they are the kernel's and this is a module.
+    pub(super) example: Option<usize>,
     /// The registers differ: the same operation, not the same instruction.
     pub(super) by_kind: bool,
     /// The image does not say which side is wrong.
     pub(super) undecided: bool,
 }
 
-/// Entries of one object that were built against another header.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct StaleRun {
-    /// Its wrong entries.
-    pub(super) wrong: Vec<WrongCapability>,
+/// What a kernel's own entries teach about those of its modules.
+pub(super) struct Learned {
+    /// The one capability of a replacement, and how many entries say so.
+    capabilities: HashedMap<(u16, usize)>,
+    pairs: Pairs,
+}
+
+impl Learned {
+    /// From a kernel's table.
+    pub(super) fn from(entries: &[Alternative], shapes: &Shapes, marker: CallbackMarker) -> Learned {
+        let plain = plain_replacements(entries, shapes, marker);
+        let mut capabilities = HashedMap::default();
+        let mut split = HashedSet::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let (Some(shape), Some(found)) = (shapes.get(index), marker.capability(entry)) else { continue };
+            let known = capabilities.entry(shape.replacement).or_insert((found, 0));
+            known.1 += 1;
+            if known.0 != found {
+                split.insert(shape.replacement);
+            }
+        }
+        capabilities.retain(|signature, _| !plain.contains(signature) && !split.contains(signature));
+        Learned { capabilities, pairs: Pairs::of(shapes) }
+    }
 }
 
 /// The least support that decides by operation alone, without regard to registers.
@@ -57,25 +80,45 @@ pub(super) fn wrong_capabilities(
         .collect();
     let mut found: Vec<WrongCapability> =
         dissents(&votes, |_| false).iter().filter_map(|d| judge(d, entries, shapes, marker)).collect();
-    found.extend(by_kind(&votes, entries, shapes, marker));
+    found.extend(by_kind(&votes, shapes));
     found.sort_by_key(|w| w.index);
     found
 }
 
-/// The replacements that belong to no one capability.
-fn plain_replacements(
+/// As [`wrong_capabilities`], of a module, by what its kernel teaches.
+pub(super) fn wrong_by_kernel(
+    learned: &Learned,
     entries: &[Alternative],
     shapes: &Shapes,
     marker: CallbackMarker,
-) -> HashSet<u64, BuildHasherDefault<Hashed>> {
+    usable: impl Fn(usize) -> bool,
+) -> Vec<WrongCapability> {
+    let judged = entries.iter().enumerate().filter(|&(i, _)| usable(i)).filter_map(|(index, entry)| {
+        let &(expected, support) = learned.capabilities.get(&shapes.get(index)?.replacement)?;
+        let found = marker.capability(entry)?;
+        (found != expected && support > 1).then_some(WrongCapability {
+            index,
+            found,
+            expected,
+            support,
+            example: None,
+            by_kind: false,
+            undecided: false,
+        })
+    });
+    judged.collect()
+}
+
+/// The replacements that belong to no one capability.
+fn plain_replacements(entries: &[Alternative], shapes: &Shapes, marker: CallbackMarker) -> HashedSet {
     let known = shapes.all.iter().filter(|s| s.plain || ambiguous_in_old(s, marker)).map(|s| s.replacement);
-    let mut plain: HashSet<u64, _> = known.collect();
+    let mut plain: HashedSet = known.collect();
     if !shapes.named {
         // Without symbols nothing tells alt_cb_patch_nops() by its name: it is the callback that several
         // capabilities have several entries with.
         let mut camps: HashedMap<Vec<(u16, usize)>> = HashedMap::default();
         for (i, entry) in entries.iter().enumerate() {
-            let Some(shape) = shapes.get(i).filter(|s| s.callback.is_some()) else { continue };
+            let Some(shape) = shapes.get(i).filter(|s| s.callback.is_some() && !s.for_lse) else { continue };
             let camps = camps.entry(shape.replacement).or_default();
             if let Some(camp) = camps.iter_mut().find(|c| c.0 == entry.cpucap) {
                 camp.1 += 1;
@@ -116,7 +159,7 @@ fn judge(
         found: marker.capability(entries.get(index)?)?,
         expected: marker.capability(entries.get(example)?)?,
         support: d.support,
-        example,
+        example: Some(example),
         by_kind: false,
         undecided,
     })
@@ -124,44 +167,40 @@ fn judge(
 
 /// Entries whose replacement is the only one of its kind with just these registers: what do the entries with
 /// other registers say?
-fn by_kind(
-    votes: &[Vote<u64>],
-    entries: &[Alternative],
-    shapes: &Shapes,
-    marker: CallbackMarker,
-) -> Vec<WrongCapability> {
+fn by_kind(votes: &[Vote<u64>], shapes: &Shapes) -> Vec<WrongCapability> {
+    struct Camp {
+        feature: u32,
+        entries: usize,
+        first: usize,
+    }
     let mut same: HashedMap<usize> = HashedMap::default();
+    // Which capabilities each kind has; more than two decide nothing.
+    let mut kinds: HashedMap<Vec<Camp>> = HashedMap::default();
     for vote in votes {
         *same.entry(vote.signature).or_default() += 1;
-    }
-    // Which capabilities each kind has, with how many entries and the first one.
-    let mut kinds: HashedMap<Vec<(u32, usize, usize)>> = HashedMap::default();
-    for vote in votes {
         let Some(shape) = shapes.get(vote.index as usize) else { continue };
         let camps = kinds.entry(kind(shape)).or_default();
-        if let Some(camp) = camps.iter_mut().find(|c| c.0 == vote.feature) {
-            camp.1 += 1;
-        } else if camps.len() < 8 {
-            camps.push((vote.feature, 1, vote.index as usize));
+        if let Some(camp) = camps.iter_mut().find(|c| c.feature == vote.feature) {
+            camp.entries += 1;
+        } else if camps.len() < 3 {
+            camps.push(Camp { feature: vote.feature, entries: 1, first: vote.index as usize });
         }
     }
+    let least = if shapes.split { MIN_KIND_SUPPORT } else { MIN_UNSPLIT_RATIO };
     let lone = votes.iter().filter(|v| same.get(&v.signature) == Some(&1));
     lone.filter_map(|vote| {
         let index = vote.index as usize;
-        let camps = kinds.get(&kind(shapes.get(index)?))?;
-        let [(_, _, _), (_, _, _)] = camps[..] else { return None };
-        let own = camps.iter().find(|c| c.0 == vote.feature)?;
-        let other = camps.iter().find(|c| c.0 != vote.feature)?;
-        let least = if shapes.split { MIN_KIND_SUPPORT } else { MIN_UNSPLIT_RATIO };
-        if own.1 != 1 || other.1 < least {
+        let [a, b] = &kinds.get(&kind(shapes.get(index)?))?[..] else { return None };
+        let (own, other) = if a.feature == vote.feature { (a, b) } else { (b, a) };
+        if own.feature != vote.feature || own.entries != 1 || other.entries < least {
             return None;
         }
         Some(WrongCapability {
             index,
-            found: marker.capability(entries.get(index)?)?,
-            expected: marker.capability(entries.get(other.2)?)?,
-            support: other.1,
-            example: other.2,
+            found: u16::try_from(vote.feature).ok()?,
+            expected: u16::try_from(other.feature).ok()?,
+            support: other.entries,
+            example: Some(other.first),
             by_kind: true,
             undecided: false,
         })
@@ -170,18 +209,23 @@ fn by_kind(
 }
 
 fn kind(shape: &Shape) -> u64 {
-    shape.original_kind.rotate_left(17) ^ shape.replacement_kind ^ u64::from(shape.is_hyp)
+    shape.original_kind.rotate_left(17)
+        ^ shape.replacement_kind
+        ^ (u64::from(shape.is_hyp) | u64::from(shape.for_lse) << 1)
 }
 
 /// How far apart two wrong entries of one object may stand in the table: entries of plain shape and of
 /// capabilities below the change lie between them.
 const MAX_GAP: usize = 256;
 
+/// How many wrong entries in a row, off in one way, are no coincidence.
+const MIN_RUN: usize = 3;
+
 /// Splits wrong entries into runs that one stale object explains, and the rest.
 ///
 /// A header that gained or lost capabilities shifts all numbers from some point on, so within one object the
-/// distance is the same or grows with the number, and never changes sign.
-pub(super) fn stale_runs(wrong: Vec<WrongCapability>) -> (Vec<StaleRun>, Vec<WrongCapability>) {
+/// distance never changes sign and larger numbers stay larger.
+pub(super) fn stale_runs(wrong: Vec<WrongCapability>) -> (Vec<Vec<WrongCapability>>, Vec<WrongCapability>) {
     let mut runs: Vec<Vec<WrongCapability>> = Vec::new();
     for entry in wrong {
         match runs.last_mut() {
@@ -189,22 +233,15 @@ pub(super) fn stale_runs(wrong: Vec<WrongCapability>) -> (Vec<StaleRun>, Vec<Wro
             _ => runs.push(vec![entry]),
         }
     }
-    let (mut stale, mut single) = (Vec::new(), Vec::new());
-    for run in runs {
-        if run.len() >= 3 {
-            stale.push(StaleRun { wrong: run });
-        } else {
-            single.extend(run);
-        }
-    }
-    (stale, single)
+    let (stale, single): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.len() >= MIN_RUN);
+    (stale, single.into_iter().flatten().collect())
 }
 
 fn belongs(run: &[WrongCapability], entry: &WrongCapability) -> bool {
     let Some(last) = run.last() else { return false };
     let shift = |w: &WrongCapability| i32::from(w.found) - i32::from(w.expected);
     let near = entry.index - last.index <= MAX_GAP;
-    let order_kept = run.iter().take(64).all(|w| {
+    let order_kept = run.iter().rev().take(64).all(|w| {
         (w.expected == entry.expected) == (w.found == entry.found)
             && (w.expected < entry.expected) == (w.found < entry.found)
     });
@@ -225,7 +262,7 @@ pub(super) enum OddPair {
 pub(super) struct Odd {
     pub(super) index: usize,
     pub(super) what: OddPair,
-    /// An entry that shows the usual pair.
+    /// An entry that shows the usual pair; in a module, one of the kernel's.
     pub(super) example: usize,
     /// How many do.
     pub(super) support: usize,
@@ -234,84 +271,108 @@ pub(super) struct Odd {
 /// How many entries must agree on a pair before one that does not is odd.
 const MIN_PAIR_SUPPORT: usize = 8;
 
-/// All pairs that stand alone, by index.
-pub(super) fn odd_pairs(shapes: &Shapes) -> Vec<Odd> {
-    #[derive(Default)]
-    struct Tally {
-        /// Partner, entries, first entry.
-        partners: Vec<(u64, usize, usize)>,
-    }
-    impl Tally {
-        fn add(&mut self, partner: u64, shape: &Shape) {
-            if let Some(p) = self.partners.iter_mut().find(|p| p.0 == partner) {
-                p.1 += shape.entries;
-            } else if self.partners.len() < 64 {
-                self.partners.push((partner, shape.entries, shape.first));
-            }
-        }
-        /// The one other partner, when there is exactly one and it is common.
-        fn only_other(&self, partner: u64) -> Option<(usize, usize)> {
-            let mut others = self.partners.iter().filter(|p| p.0 != partner);
-            let (_, count, example) = *others.next()?;
-            (others.next().is_none() && count >= MIN_PAIR_SUPPORT).then_some((count, example))
-        }
-        fn count(&self, partner: u64) -> usize {
-            self.partners.iter().find(|p| p.0 == partner).map_or(0, |p| p.1)
-        }
-    }
-    let mut by_replacement: HashedMap<Tally> = HashedMap::default();
-    let mut by_original: HashedMap<Tally> = HashedMap::default();
-    for shape in &shapes.all {
-        by_replacement.entry(shape.replacement_kind).or_default().add(shape.original_kind, shape);
-        by_original.entry(shape.original_kind).or_default().add(shape.replacement_kind, shape);
-    }
-    let mut found: Vec<Odd> = Vec::new();
-    for shape in &shapes.all {
-        let (Some(originals), Some(replacements)) =
-            (by_replacement.get(&shape.replacement_kind), by_original.get(&shape.original_kind))
-        else {
-            continue;
-        };
-        if originals.count(shape.original_kind) != 1 {
-            continue;
-        }
-        let index = shape.first;
-        let seen = shape.callback.is_some() || originals.partners.len() > 1;
-        let first_of = |index| shapes.get(index).map(|s| s.original_first);
-        if let Some((support, example)) =
-            // A compiler may vary the rest of a sequence, not where it starts.
-            originals
-                .only_other(shape.original_kind)
-                .filter(|&(_, example)| first_of(example) != Some(shape.original_first))
-        {
-            found.push(Odd { index, what: OddPair::Original, example, support });
-        } else if let Some((support, example)) =
-            // A replacement that stands nowhere else may be a rare form of the usual one.
-            replacements
-                .only_other(shape.replacement_kind)
-                .filter(|_| seen && !shape.original_plain)
-        {
-            found.push(Odd { index, what: OddPair::Replacement, example, support });
-        } else if let Some((support, example)) = new_callback(shape, shapes, &replacements.partners) {
-            found.push(Odd { index, what: OddPair::Replacement, example, support });
-        }
-    }
-    found.sort_by_key(|o| o.index);
-    found
+/// More partners than any original or replacement of a real kernel has; a hostile table gains nothing by more.
+const MAX_PARTNERS: usize = 256;
+
+/// Which originals go with which replacements.
+#[derive(Default)]
+struct Pairs {
+    by_replacement: HashedMap<Vec<Partner>>,
+    by_original: HashedMap<Vec<Partner>>,
 }
 
-/// A function that one entry calls, in the place of an original that many entries give to few functions.
-fn new_callback(shape: &Shape, shapes: &Shapes, partners: &[(u64, usize, usize)]) -> Option<(usize, usize)> {
-    shape.callback?;
-    let others = || {
-        partners
-            .iter()
-            .filter(|p| p.0 != shape.replacement_kind)
-            .filter(|p| shapes.get(p.2).is_some_and(|s| s.callback.is_some()))
-    };
-    if others().any(|p| p.1 < 4) {
-        return None;
+#[derive(Clone, Copy)]
+struct Partner {
+    key: u64,
+    entries: usize,
+    example: usize,
+    is_callback: bool,
+    original_first: u32,
+}
+
+impl Pairs {
+    fn of(shapes: &Shapes) -> Pairs {
+        let mut pairs = Pairs::default();
+        for shape in &shapes.all {
+            let add = |map: &mut HashedMap<Vec<Partner>>, of: u64, key: u64| {
+                let partners = map.entry(of).or_default();
+                if let Some(partner) = partners.iter_mut().find(|p| p.key == key) {
+                    partner.entries += shape.entries;
+                } else if partners.len() < MAX_PARTNERS {
+                    partners.push(Partner {
+                        key,
+                        entries: shape.entries,
+                        example: shape.first,
+                        is_callback: shape.callback.is_some(),
+                        original_first: shape.original_first,
+                    });
+                }
+            };
+            add(&mut pairs.by_replacement, shape.replacement_kind, shape.original_kind);
+            add(&mut pairs.by_original, shape.original_kind, shape.replacement_kind);
+        }
+        pairs
     }
-    let common = others().max_by_key(|p| p.1)?;
-    (common.1 >= 2 * MIN_PAIR_SUPPORT).then_some((common.1, common.2))
+
+    fn entries(&self, shape: &Shape) -> usize {
+        let originals = self.by_replacement.get(&shape.replacement_kind).map_or(&[][..], |p| p);
+        originals.iter().find(|p| p.key == shape.original_kind).map_or(0, |p| p.entries)
+    }
+
+    /// What contradicts the pair of a shape, going by the others.
+    fn against(&self, shape: &Shape) -> Option<(OddPair, Partner)> {
+        let others = |map: &HashedMap<Vec<Partner>>, of: u64, own: u64| -> Vec<Partner> {
+            let partners = map.get(&of).map_or(&[][..], |p| p);
+            partners.iter().filter(|p| p.key != own).copied().collect()
+        };
+        let originals = others(&self.by_replacement, shape.replacement_kind, shape.original_kind);
+        let replacements = others(&self.by_original, shape.original_kind, shape.replacement_kind);
+        let common = |p: &&Partner| p.entries >= MIN_PAIR_SUPPORT;
+        if let [only] = &originals[..] {
+            // A compiler may vary the rest of a sequence, not where it starts.
+            let moved = only.original_first != shape.original_first;
+            if let Some(only) = Some(only).filter(common).filter(|_| moved) {
+                return Some((OddPair::Original, *only));
+            }
+        }
+        // A replacement that stands nowhere else may be a rare form of the usual one.
+        let seen = shape.callback.is_some() || !originals.is_empty();
+        if let [only] = &replacements[..]
+            && let Some(only) = Some(only).filter(common).filter(|_| seen && !shape.original_plain)
+        {
+            return Some((OddPair::Replacement, *only));
+        }
+        // A function that one entry calls, for an original that many entries give to few functions.
+        shape.callback?;
+        let functions = || replacements.iter().filter(|p| p.is_callback);
+        let usual = functions().max_by_key(|p| p.entries)?;
+        let few = functions().all(|p| p.entries >= MIN_PAIR_SUPPORT / 2);
+        (originals.is_empty() && few && usual.entries >= 2 * MIN_PAIR_SUPPORT)
+            .then_some((OddPair::Replacement, *usual))
+    }
+}
+
+/// All pairs that stand alone, by index.
+pub(super) fn odd_pairs(shapes: &Shapes) -> Vec<Odd> {
+    let pairs = Pairs::of(shapes);
+    let lone = shapes.all.iter().filter(|s| pairs.entries(s) == 1);
+    odd(lone, &pairs)
+}
+
+/// As [`odd_pairs`], of a module, by what its kernel teaches.
+pub(super) fn odd_by_kernel(learned: &Learned, shapes: &Shapes) -> Vec<Odd> {
+    let own = Pairs::of(shapes);
+    let lone = shapes.all.iter().filter(|s| own.entries(s) == 1 && learned.pairs.entries(s) == 0);
+    odd(lone, &learned.pairs)
+}
+
+fn odd<'s>(lone: impl Iterator<Item = &'s Shape>, pairs: &Pairs) -> Vec<Odd> {
+    let mut found: Vec<Odd> = lone
+        .filter_map(|shape| {
+            let (what, usual) = pairs.against(shape)?;
+            Some(Odd { index: shape.first, what, example: usual.example, support: usual.entries })
+        })
+        .collect();
+    found.sort_by_key(|o| o.index);
+    found
 }

@@ -1,5 +1,7 @@
 //! Checks one table: what the kernel checks, then what it does not.
 
+use std::collections::HashMap;
+
 use kvet_finding::{Finding, Severity, Value};
 use kvet_image::{Image, Kind, SymbolKind, VirtAddr};
 
@@ -28,7 +30,8 @@ pub(super) fn table(context: &Context<'_>) -> TableReport {
     };
     let text = Text::of(image);
     let mut report = TableReport::new(NAME, Some(bounds.located_by.clone()));
-    run(context, table, &text, &mut report);
+    let teacher = context.kernel_context().filter(|_| image.kind() == Kind::Module);
+    run(context, table, teacher, &text, &mut report);
     report
 }
 
@@ -40,11 +43,13 @@ fn absence(image: &Image) -> &'static str {
     }
 }
 
-/// Checks entries wherever they come from, and completes a report on them.
-pub(super) fn run(
-    context: &Context<'_>,
-    table: &Arm64Alternatives,
-    text: &Text<'_>,
+/// Checks entries wherever they come from, and completes a report on them. `teacher` is the kernel whose entries
+/// they are compared with, when not with each other: a module's and the vDSO's are too few for that.
+pub(super) fn run<'a>(
+    context: &'a Context<'a>,
+    table: &'a Arm64Alternatives,
+    teacher: Option<&'a Context<'a>>,
+    text: &'a Text<'a>,
     report: &mut TableReport,
 ) {
     report.entries = table.entries.len() as u64;
@@ -63,6 +68,8 @@ pub(super) fn run(
     };
     let mut checker = Checker {
         image: context.image,
+        kernel: teacher,
+        functions: HashMap::new(),
         text,
         entries: &table.entries,
         marker: table.marker,
@@ -117,12 +124,13 @@ fn describe(
     } else {
         report.proved.push("callbacks are functions".into());
     }
-    report.proved.push("one replacement, one capability".into());
-    if context.image.kind() == Kind::Module && !table.entries.is_empty() {
+    if context.image.kind() == Kind::Module && context.kernel_context().is_none() {
         report.skipped.push(
-            "Whether each replacement suits its original was not checked: a module has too few entries to compare."
+            "Capabilities were not compared with those of the same replacements in the kernel, which was not given."
                 .into(),
         );
+    } else {
+        report.proved.push("one replacement, one capability".into());
     }
     report.proved.extend(undetected(capabilities, table));
 }
@@ -151,6 +159,10 @@ fn undetected(capabilities: &Capabilities, table: &Arm64Alternatives) -> Option<
 /// One table under examination.
 struct Checker<'a> {
     image: &'a Image,
+    /// The kernel whose entries this table's are compared with.
+    kernel: Option<&'a Context<'a>>,
+    /// What is known of callbacks: whether a function starts there.
+    functions: HashMap<VirtAddr, Option<bool>>,
     text: &'a Text<'a>,
     entries: &'a [Alternative],
     marker: CallbackMarker,
@@ -160,6 +172,15 @@ struct Checker<'a> {
     findings: Vec<Finding>,
     /// Entries that have an error already: further checks would only repeat it in other words.
     wrong: Vec<bool>,
+}
+
+/// An address by name, without the size of what it lies in.
+fn name_in(image: &Image, addr: VirtAddr) -> String {
+    match image.symbol_at(addr) {
+        Some((symbol, 0)) => symbol.name.to_owned(),
+        Some((symbol, into)) => format!("{}+{into:#x}", symbol.name),
+        None => addr.to_string(),
+    }
 }
 
 /// Whether the kernel comes to apply an entry.
@@ -204,11 +225,7 @@ impl Checker<'_> {
 
     /// An address by name, without the size of what it lies in.
     fn name(&self, addr: VirtAddr) -> String {
-        match self.image.symbol_at(addr) {
-            Some((symbol, 0)) => symbol.name.to_owned(),
-            Some((symbol, into)) => format!("{}+{into:#x}", symbol.name),
-            None => addr.to_string(),
-        }
+        name_in(self.image, addr)
     }
 
     /// Whether the kernel comes to apply an entry of a capability.

@@ -11,6 +11,8 @@ mod capability;
 mod check;
 mod entry;
 mod locate;
+#[cfg(test)]
+mod real;
 mod shape;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,6 +26,7 @@ use std::sync::OnceLock;
 use kvet_image::{Image, Kind, VirtAddr};
 
 use crate::{Bounds, Context, TableReport};
+use agreement::Learned;
 pub use capability::{Capabilities, Capability};
 pub use entry::{Alternative, CALLBACK_BIT, CallbackMarker, ENTRY_SIZE};
 use shape::Shapes;
@@ -42,6 +45,7 @@ pub struct Arm64Alternatives {
     /// The capabilities; empty for a module, whose kernel has them.
     pub capabilities: Capabilities,
     shapes: OnceLock<Shapes>,
+    learned: OnceLock<Learned>,
 }
 
 impl Arm64Alternatives {
@@ -73,11 +77,18 @@ impl Arm64Alternatives {
             trailing: rest.len(),
             capabilities,
             shapes: OnceLock::new(),
+            learned: OnceLock::new(),
         }
     }
 
     fn shapes(&self, image: &Image, text: &Text<'_>) -> &Shapes {
         self.shapes.get_or_init(|| Shapes::of(image, text, &self.entries, self.marker))
+    }
+
+    /// What a kernel's table teaches about its modules'.
+    fn learned(&self, image: &Image) -> &Learned {
+        self.learned
+            .get_or_init(|| Learned::from(&self.entries, self.shapes(image, &Text::of(image)), self.marker))
     }
 }
 

@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use kvet_image::{Image, VirtAddr};
+use kvet_image::{Image, Kind, VirtAddr};
 
 use super::entry::{Alternative, CallbackMarker};
 use super::text::Text;
-use crate::disasm::arm64::{ISB, is_b, is_nop, mask_operands, mask_position, words};
+use crate::disasm::arm64::{
+    ISB, branch_target, is_b, is_direct_branch, is_nop, mask_operands, mask_position, words,
+};
 
 /// Entries that do the same with the same registers.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Shape {
     pub(super) original_plain: bool,
     /// The replacement says nothing about what it is for: `nop`, `b`, `isb`, or the callback that writes `nop`s.
     pub(super) plain: bool,
+    /// A callback's site chooses between LSE atomics and a load-exclusive loop.
+    pub(super) for_lse: bool,
     /// The replacement is a lone `msr pan, #imm`.
     pub(super) sets_pan: bool,
     /// For a callback, the function.
@@ -97,7 +101,7 @@ impl Shapes {
         let mut shapes = Shapes {
             all: Vec::new(),
             of: Vec::with_capacity(entries.len()),
-            split: hyp.is_some(),
+            split: hyp.is_some() || image.kind() == Kind::Module,
             named: !image.symbols().is_empty(),
         };
         let mut ids: HashedMap<u32> = HashedMap::default();
@@ -116,6 +120,9 @@ impl Shapes {
                     mix(population, *name)
                 }
             };
+            // What the choice is for shows in the code around it.
+            let for_lse = replacement.is_none() && chooses_lse(text, entry.orig, original);
+            let replaced = if for_lse { mix(replaced, 3) } else { replaced };
             let key = fold(mix(replaced, 1), original, mask_position);
             let id = *ids.entry(key).or_insert_with(|| {
                 let kind = match replacement {
@@ -124,7 +131,7 @@ impl Shapes {
                 };
                 let plain = match replacement {
                     Some(bytes) => words(bytes).all(is_plain),
-                    None => is_patch_nops(image, entry.alt),
+                    None => !for_lse && is_patch_nops(image, entry.alt),
                 };
                 shapes.all.push(Shape {
                     replacement: replaced,
@@ -134,6 +141,7 @@ impl Shapes {
                     original_first: words(original).next().map_or(0, mask_operands),
                     original_plain: words(original).all(is_plain),
                     plain,
+                    for_lse,
                     sets_pan: replacement
                         .is_some_and(|bytes| words(bytes).eq([PAN_0]) || words(bytes).eq([PAN_1])),
                     callback: replacement.is_none().then_some(entry.alt),
@@ -160,6 +168,36 @@ const PAN_1: u32 = 0xd500_419f;
 
 fn is_plain(word: u32) -> bool {
     is_nop(word) || is_b(word) || word == ISB
+}
+
+/// How far to look for an atomic operation behind a branch, in instructions.
+const LSE_WINDOW: u64 = 16;
+
+/// Whether a lone `b` decides between an LSE atomic instruction, which follows it, and a load-exclusive loop,
+/// where it goes (`__lse_ll_sc_body()` in arch/arm64/include/asm/lse.h, since 5.4). On Debian's 6.1, 6.12 and
+/// 7.3 all of the 10,000 and more such places, and no others, ask for ARM64_HAS_LSE_ATOMICS.
+fn chooses_lse(text: &Text<'_>, site: VirtAddr, original: &[u8]) -> bool {
+    let Some(word) = words(original).next().filter(|w| original.len() == 4 && is_b(*w)) else { return false };
+    let (Some(next), Some(target)) = (site.checked_add(4), branch_target(site, word)) else { return false };
+    straight(text, next).any(is_lse_atomic) && straight(text, target).any(is_exclusive)
+}
+
+/// The instructions from an address to the first branch, a window at most.
+fn straight<'a>(text: &Text<'a>, from: VirtAddr) -> impl Iterator<Item = u32> + use<'a> {
+    let window = (1..=LSE_WINDOW).rev().step_by(5).find_map(|n| text.bytes(from, n * 4)).unwrap_or(&[]);
+    words(window).take_while(|w| !is_direct_branch(*w) && w & 0xfe00_0000 != 0xd600_0000)
+}
+
+/// `ld<op>`, `st<op>`, `swp`, `cas`, `casp`.
+fn is_lse_atomic(word: u32) -> bool {
+    word & 0x3f20_0c00 == 0x3820_0000
+        || word & 0x3fa0_7c00 == 0x08a0_7c00
+        || word & 0xbfa0_7c00 == 0x0820_7c00
+}
+
+/// `ldxr`, `stxr` and their kin.
+fn is_exclusive(word: u32) -> bool {
+    word & 0x3f80_0000 == 0x0800_0000 && !is_lse_atomic(word)
 }
 
 fn fold(seed: u64, bytes: &[u8], mask: impl Fn(u32) -> u32) -> u64 {

@@ -83,6 +83,13 @@ impl Build {
         addr
     }
 
+    /// Adds code in the place of what ends the last site.
+    pub(crate) fn code(&mut self, words: &[u32]) {
+        self.text.pop();
+        self.text.extend_from_slice(words);
+        self.text.push(RET);
+    }
+
     /// Adds an entry with a replacement.
     pub(crate) fn alternative(&mut self, cpucap: u16, original: &[u32], replacement: &[u32]) -> &mut Raw {
         let orig = self.site(original);

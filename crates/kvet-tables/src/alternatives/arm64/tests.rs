@@ -107,6 +107,20 @@ fn registers_do_not_hide_a_wrong_capability() {
 }
 
 #[test]
+fn a_choice_of_atomics_belongs_to_one_capability() {
+    let nops = 16 + super::testing::TEXT;
+    let f = damaged(|k| {
+        for n in 0..6 {
+            // b to a load-exclusive loop, else an LSE instruction; capability 1 asks for other things.
+            k.callback(CALLBACK_BIT | if n == 4 { 1 } else { 3 }, nops, &[0x1400_0003]);
+            k.code(&[LDADD[0], 0xd65f_03c0, LDXR[0]]);
+            k.callback(CALLBACK_BIT | 1, nops, &[B]);
+        }
+    });
+    assert_eq!((f.rule, f.index), ("alternatives/inconsistent-capability", Some(168)));
+}
+
+#[test]
 fn a_shifted_object_is_one_finding_that_lists_its_entries() {
     let f = damaged(|k| {
         for e in &mut k.entries[80..88] {

@@ -32,7 +32,7 @@ pub(super) fn table(context: &Context<'_>) -> TableReport {
     // A vDSO cannot call the kernel, so it has no callbacks to tell the marker by.
     table.marker = context.arm64_alternatives().marker;
     let mut report = TableReport::new(NAME, Some(how));
-    check::run(context, &table, &text, &mut report);
+    check::run(context, &table, Some(context), &text, &mut report);
     for finding in &mut report.findings {
         finding.table = NAME;
     }

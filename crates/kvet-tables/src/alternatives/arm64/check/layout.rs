@@ -66,7 +66,10 @@ impl Checker<'_> {
             return;
         }
         let code = elsewhere || (entry.alt.0.is_multiple_of(4) && self.text.contains(entry.alt));
-        if code && self.is_function(entry.alt) != Some(false) {
+        let known = self.functions.get(&entry.alt).copied();
+        let is_function = known.unwrap_or_else(|| self.is_function(entry.alt));
+        self.functions.insert(entry.alt, is_function);
+        if code && is_function != Some(false) {
             return;
         }
         let message = format!(

@@ -234,7 +234,17 @@ pub(super) fn stale_runs(wrong: Vec<WrongCapability>) -> (Vec<Vec<WrongCapabilit
         }
     }
     let (stale, single): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.len() >= MIN_RUN);
-    (stale, single.into_iter().flatten().collect())
+    // An entry that only a stale object contradicts is right.
+    let by_stale = |w: &WrongCapability| {
+        w.example.is_some_and(|example| {
+            stale.iter().any(|run| {
+                run.first().is_some_and(|f| f.index <= example)
+                    && run.last().is_some_and(|l| l.index >= example)
+            })
+        })
+    };
+    let single = single.into_iter().flatten().filter(|w| !by_stale(w)).collect();
+    (stale, single)
 }
 
 fn belongs(run: &[WrongCapability], entry: &WrongCapability) -> bool {
@@ -276,7 +286,7 @@ const MAX_PARTNERS: usize = 256;
 
 /// Which originals go with which replacements.
 #[derive(Default)]
-struct Pairs {
+pub(super) struct Pairs {
     by_replacement: HashedMap<Vec<Partner>>,
     by_original: HashedMap<Vec<Partner>>,
 }
@@ -288,10 +298,11 @@ struct Partner {
     example: usize,
     is_callback: bool,
     original_first: u32,
+    original_len: usize,
 }
 
 impl Pairs {
-    fn of(shapes: &Shapes) -> Pairs {
+    pub(super) fn of(shapes: &Shapes) -> Pairs {
         let mut pairs = Pairs::default();
         for shape in &shapes.all {
             let add = |map: &mut HashedMap<Vec<Partner>>, of: u64, key: u64| {
@@ -305,6 +316,7 @@ impl Pairs {
                         example: shape.first,
                         is_callback: shape.callback.is_some(),
                         original_first: shape.original_first,
+                        original_len: shape.original_len,
                     });
                 }
             };
@@ -314,7 +326,8 @@ impl Pairs {
         pairs
     }
 
-    fn entries(&self, shape: &Shape) -> usize {
+    /// How many entries have the pair of a shape.
+    pub(super) fn entries(&self, shape: &Shape) -> usize {
         let originals = self.by_replacement.get(&shape.replacement_kind).map_or(&[][..], |p| p);
         originals.iter().find(|p| p.key == shape.original_kind).map_or(0, |p| p.entries)
     }
@@ -329,8 +342,9 @@ impl Pairs {
         let replacements = others(&self.by_original, shape.original_kind, shape.replacement_kind);
         let common = |p: &&Partner| p.entries >= MIN_PAIR_SUPPORT;
         if let [only] = &originals[..] {
-            // A compiler may vary the rest of a sequence, not where it starts.
-            let moved = only.original_first != shape.original_first;
+            // A compiler may vary the rest of a sequence, not where it starts or ends.
+            let moved =
+                only.original_first != shape.original_first || only.original_len != shape.original_len;
             if let Some(only) = Some(only).filter(common).filter(|_| moved) {
                 return Some((OddPair::Original, *only));
             }
@@ -353,10 +367,9 @@ impl Pairs {
 }
 
 /// All pairs that stand alone, by index.
-pub(super) fn odd_pairs(shapes: &Shapes) -> Vec<Odd> {
-    let pairs = Pairs::of(shapes);
+pub(super) fn odd_pairs(shapes: &Shapes, pairs: &Pairs) -> Vec<Odd> {
     let lone = shapes.all.iter().filter(|s| pairs.entries(s) == 1);
-    odd(lone, &pairs)
+    odd(lone, pairs)
 }
 
 /// As [`odd_pairs`], of a module, by what its kernel teaches.

@@ -1,14 +1,16 @@
 //! Checks one table: what the kernel checks, then what it does not.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use kvet_finding::{Finding, Severity, Value};
 use kvet_image::{Image, Kind, SymbolKind, VirtAddr};
 
-use super::agreement;
+use super::agreement::{self, Pairs};
 use super::bug_lines::BugLines;
 use super::capability::Capabilities;
 use super::entry::{Alternative, CallbackMarker};
+use super::shape::Shapes;
 use super::text::Text;
 use super::{Arm64Alternatives, ENTRY_SIZE};
 use crate::disasm::arm64::{adrp_page, branch_target, repage, retarget, uses_literal, words};
@@ -71,6 +73,8 @@ pub(super) fn run<'a>(
         kernel: teacher,
         functions: HashMap::new(),
         text,
+        table,
+        pairs: OnceCell::new(),
         entries: &table.entries,
         marker: table.marker,
         capabilities,
@@ -83,7 +87,7 @@ pub(super) fn run<'a>(
     checker.kernel_checks();
     checker.layout();
     checker.replacements();
-    checker.agreement(table);
+    checker.agreement();
     checker.findings.sort_by_key(|f| f.index);
     report.findings = checker.findings;
     describe(context, capabilities, table, report);
@@ -164,6 +168,9 @@ struct Checker<'a> {
     /// What is known of callbacks: whether a function starts there.
     functions: HashMap<VirtAddr, Option<bool>>,
     text: &'a Text<'a>,
+    table: &'a Arm64Alternatives,
+    /// Which originals go with which replacements in this table.
+    pairs: OnceCell<Pairs>,
     entries: &'a [Alternative],
     marker: CallbackMarker,
     capabilities: &'a Capabilities,
@@ -191,7 +198,11 @@ enum Applied {
     Never,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn shapes(&self) -> &'a Shapes {
+        self.table.shapes(self.image, self.text)
+    }
+
     /// A finding on one entry, with what the entry says.
     fn finding(&self, rule: &'static str, severity: Severity, index: usize, message: String) -> Finding {
         let entry = &self.entries[index];

@@ -69,7 +69,7 @@ fn a_scan_finds_what_the_section_holds() {
         let end =
             image.sections().iter().filter(|s| !s.file.is_empty()).map(|s| s.end().0).max().unwrap_or(0);
         let mut flat = vec![0; usize::try_from(end - lowest).expect("fits")];
-        for s in image.sections() {
+        for s in image.sections().iter().filter(|s| !s.file.is_empty()) {
             let bytes = image.section_bytes(s);
             let at = usize::try_from(s.addr.0 - lowest).expect("fits");
             flat[at..at + bytes.len()].copy_from_slice(bytes);
@@ -239,6 +239,7 @@ fn marker(_: &Subject<'_>, r: &mut Random, e: &mut [Alternative]) -> std::ops::R
 #[test]
 fn damage_is_found_where_it_is() {
     const TRIES: usize = 40;
+    let mut missed = Vec::new();
     for (name, path) in kernels(&["debug", "Image"]) {
         let image = Image::open(&path).expect("opens");
         let context = Context::new(&image, None);
@@ -264,7 +265,10 @@ fn damage_is_found_where_it_is() {
             eprintln!(
                 "{name}: {class}: {found} of {TRIES} found, {elsewhere} with another entry blamed as well"
             );
-            assert!(found * 100 >= least * TRIES, "{name}: {class}: {found} of {TRIES}");
+            if found * 100 < least * TRIES {
+                missed.push(format!("{name}: {class}: {found} of {TRIES}"));
+            }
         }
     }
+    assert_eq!(missed, Vec::<String>::new());
 }

@@ -27,6 +27,8 @@ pub(super) struct Shape {
     pub(super) original_kind: u64,
     /// The first of the replaced instructions, likewise.
     pub(super) original_first: u32,
+    /// Its length in bytes.
+    pub(super) original_len: usize,
     /// The original has nothing but `nop`, `b` or `isb`.
     pub(super) original_plain: bool,
     /// The replacement says nothing about what it is for: `nop`, `b`, `isb`, or the callback that writes `nop`s.
@@ -139,6 +141,7 @@ impl Shapes {
                     is_hyp,
                     original_kind: fold(mix(SEED, 2), original, mask_operands),
                     original_first: words(original).next().map_or(0, mask_operands),
+                    original_len: original.len(),
                     original_plain: words(original).all(is_plain),
                     plain,
                     for_lse,

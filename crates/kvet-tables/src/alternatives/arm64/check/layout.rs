@@ -2,7 +2,7 @@
 
 use kvet_finding::Severity;
 
-use super::Checker;
+use super::{Checker, Pairs};
 
 /// What a range of code is to its entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +115,8 @@ impl Checker<'_> {
             // Legitimate: several capabilities for one site, applied in the order of the table.
             return;
         }
-        let (suspect, other) = if self.suspicion(a) > self.suspicion(b) { (a, b) } else { (b, a) };
+        // Of two that are equally suspicious the lower one reaches too far.
+        let (suspect, other) = if self.suspicion(a) >= self.suspicion(b) { (a, b) } else { (b, a) };
         if self.wrong[suspect.index] {
             return;
         }
@@ -158,11 +159,17 @@ impl Checker<'_> {
         };
         let mut score = order(|e| e.orig.0);
         if place.role == Role::Replacement {
-            let linked = self.neighbour(index, true).is_some_and(|b| b.alt_end() == entry.alt)
-                || self.neighbour(index, false).is_some_and(|a| a.alt == entry.alt_end());
-            score += 2 * usize::from(!linked);
+            let linked = |before: bool| match self.neighbour(index, before) {
+                Some(n) if before => n.alt_end() == entry.alt,
+                Some(n) => n.alt == entry.alt_end(),
+                None => true,
+            };
+            score += usize::from(!linked(true)) + usize::from(!linked(false));
         }
-        score
+        let shapes = self.shapes();
+        let pairs = self.pairs.get_or_init(|| Pairs::of(shapes));
+        let lonely = shapes.get(index).is_none_or(|shape| pairs.entries(shape) == 1);
+        score + usize::from(lonely)
     }
 
     /// The nearest entry before or after with a replacement of its own.

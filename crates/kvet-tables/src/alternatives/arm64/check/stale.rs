@@ -4,8 +4,8 @@ use kvet_finding::{Finding, Severity, Value};
 use kvet_image::{Image, VirtAddr};
 
 use super::kernel::{MAX_LISTED, STALE};
-use super::{Alternative, Arm64Alternatives, Checker, agreement, name_in};
-use agreement::{OddPair, WrongCapability};
+use super::{Alternative, Checker, agreement, name_in};
+use agreement::{OddPair, Pairs, WrongCapability};
 
 /// Code of either image as evidence; the address when there is none.
 fn code_in(image: &Image, addr: VirtAddr, len: u8) -> Value {
@@ -17,8 +17,8 @@ fn code_in(image: &Image, addr: VirtAddr, len: u8) -> Value {
 
 impl Checker<'_> {
     /// Compares every entry with those that do the same.
-    pub(super) fn agreement(&mut self, table: &Arm64Alternatives) {
-        let shapes = table.shapes(self.image, self.text);
+    pub(super) fn agreement(&mut self) {
+        let shapes = self.shapes();
         let learned = self.kernel.map(|kernel| kernel.arm64_alternatives().learned(kernel.image));
         if self.is_module && learned.is_none() {
             // Too few entries to teach anything of each other.
@@ -26,7 +26,7 @@ impl Checker<'_> {
         }
         let odd = match learned {
             Some(learned) => agreement::odd_by_kernel(learned, shapes),
-            None => agreement::odd_pairs(shapes),
+            None => agreement::odd_pairs(shapes, self.pairs.get_or_init(|| Pairs::of(shapes))),
         };
         for odd in odd {
             self.odd_pair(&odd);

@@ -7,7 +7,7 @@ use kvet_image::{Arch, Image, VirtAddr};
 use super::read::read;
 use super::{ExceptionTable, Layout, arm64};
 use crate::scan::longest;
-use crate::{Bounds, LocatedBy};
+use crate::{Bounds, LocatedBy, disasm};
 
 pub(super) fn find(image: &Image) -> Option<ExceptionTable> {
     if image.arch() != Arch::Arm64 {
@@ -33,12 +33,14 @@ fn is_typed(image: &Image, at: VirtAddr) -> bool {
             .is_some_and(|e| arm64::is_site(image, e.insn) && arm64::is_fixup(image, e.fixup))
 }
 
-/// A pair says little, so its order against a neighbour counts too.
+/// A pair says little, so its order against a neighbour counts too. Where pairs are used, up to 5.10, entries of
+/// `uao_user_alternative` may stand at a nop that becomes an access when it is patched.
 fn is_pair(image: &Image, at: VirtAddr) -> bool {
     let sound = |at: VirtAddr| {
         let e = read(image, Layout::Pair, at, 0)?;
-        (arm64::is_site(image, e.insn) && arm64::is_fixup(image, e.fixup) && e.insn != e.fixup)
-            .then_some(e.insn)
+        let site = arm64::is_site(image, e.insn)
+            || image.is_executable(e.insn) && image.u32(e.insn).is_some_and(disasm::arm64::is_nop);
+        (site && arm64::is_fixup(image, e.fixup) && e.insn != e.fixup).then_some(e.insn)
     };
     let Some(insn) = sound(at) else { return false };
     let after = at.checked_add(8).and_then(sound);

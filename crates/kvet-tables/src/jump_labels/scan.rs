@@ -27,20 +27,28 @@ fn likeness(image: &Image, at: VirtAddr, coarse: bool) -> Likeness {
         return Likeness::Other;
     }
     let aligned = label.key.0.is_multiple_of(8);
-    let writable = aligned && image.is_writable(label.key);
     // In a flat image what becomes read-only after init stands in a section that is not writable.
-    let key = writable || coarse && aligned && image.section_at(label.key).is_some();
+    let key = aligned && (image.is_writable(label.key) || coarse && image.section_at(label.key).is_some());
     let site_fits = code
         && match site(image, label.code).form {
             Form::Nop => true,
             Form::Jump(to) => to == label.target,
             Form::Other => false,
         };
+    // One property of a real entry may be damaged; what stands beside the table may have one by chance.
+    let properties = [site_fits, target, key && holds_key(image, label.key)];
     if site_fits && target && key {
         Likeness::Entry
-    } else if writable || site_fits && target {
+    } else if properties.iter().filter(|p| **p).count() == 2 {
         Likeness::Damaged
     } else {
         Likeness::Other
     }
+}
+
+/// What a key has before boot: `enabled` and the type word both 0 or 1, or no bytes in the file (.bss).
+fn holds_key(image: &Image, key: VirtAddr) -> bool {
+    image.file_range(key).is_none()
+        || image.u32(key).is_some_and(|enabled| enabled <= 1)
+            && key.checked_add(8).and_then(|at| image.u64(at)).is_some_and(|kind| kind <= 1)
 }

@@ -38,7 +38,7 @@ impl Builder {
     }
 
     pub fn int(&mut self, name: &str, size: u32, encoding: u32) -> u32 {
-        self.add(name, INT, size, &[encoding << 24 | size * 8])
+        self.add(name, INT, size, &[(encoding << 24) | (size * 8)])
     }
 
     pub fn reference(&mut self, kind: Kind, name: &str, to: u32) -> u32 {

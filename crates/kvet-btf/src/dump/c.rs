@@ -512,7 +512,7 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
             }
             most = most.max(align);
         }
-        t.size() % most != 0
+        !t.size().is_multiple_of(most)
     }
 
     /// Alignment in bytes; 0 for what has none.
@@ -552,7 +552,7 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
                 return 1;
             }
         }
-        if t.size() % most != 0 { 1 } else { most }
+        if !t.size().is_multiple_of(most) { 1 } else { most }
     }
 
     fn enumeration(&mut self, t: Type<'a>, level: usize) {
@@ -798,7 +798,7 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
         self.out.bytes(name);
         let id = t.id().0;
         if !self.state(id).named {
-            let counts = !matches!(t.kind(), Kind::Fwd) && !(t.kind() == Kind::Enum && t.vlen() == 0);
+            let counts = t.kind() != Kind::Fwd && (t.kind() != Kind::Enum || t.vlen() != 0);
             self.state(id).copy = if counts { count(&mut self.types, name) } else { 0 };
             self.state(id).named = true;
         }

@@ -292,13 +292,13 @@ impl<'a> Engine<'a> {
             return Ok(());
         }
         let h = self.header;
-        if h.layout_off % 4 != 0 {
+        if !h.layout_off.is_multiple_of(4) {
             return Err(self.plain(Errno::EINVAL, "Unaligned layout_off"));
         }
         if h.layout_len < 4 {
             return Err(self.plain(Errno::EINVAL, "Layout section is too small"));
         }
-        if h.layout_len % 4 != 0 {
+        if !h.layout_len.is_multiple_of(4) {
             return Err(self.plain(Errno::EINVAL, "layout_len is not multiple of 4"));
         }
         if u64::from(h.hdr_len) + u64::from(h.layout_off) + u64::from(h.layout_len) > self.data.len() as u64 {
@@ -309,7 +309,7 @@ impl<'a> Engine<'a> {
 
     /// `btf_parse_type_sec`, its first half.
     pub(crate) fn type_section(&mut self) -> Result<(), Fail<'a>> {
-        if self.header.type_off % 4 != 0 {
+        if !self.header.type_off.is_multiple_of(4) {
             return Err(self.plain(Errno::EINVAL, "Unaligned type_off"));
         }
         if !self.is_split() && self.header.type_len == 0 {

@@ -499,7 +499,7 @@ impl<'a> Walker<'a, '_> {
 
     /// A member of a structure without the kind flag: its whole offset word counts bits.
     fn plain_member(&self, s: Type<'a>, m: Member, target: Type<'a>) -> Result<(), &'static str> {
-        let byte_aligned = || if m.offset % 8 == 0 { Ok(()) } else { Err("Member is not byte aligned") };
+        let byte_aligned = || if m.offset.is_multiple_of(8) { Ok(()) } else { Err("Member is not byte aligned") };
         // Unsigned and unchecked in the kernel; the offset lies in the structure since the first pass.
         let room = s.size().wrapping_sub(m.offset / 8);
         let fits = |size: u32| if room < size { Err("Member exceeds struct_size") } else { Ok(()) };
@@ -717,7 +717,7 @@ fn flagged_enum_member(s: Type<'_>, m: Member) -> Result<(), &'static str> {
 /// `btf_float_check_member`.
 fn float_member(s: Type<'_>, m: Member, float: Type<'_>) -> Result<(), &'static str> {
     let align = 8 * float.size().clamp(1, POINTER);
-    if m.offset % align != 0 {
+    if !m.offset.is_multiple_of(align) {
         return Err("Member is not properly aligned");
     }
     let end = u64::from(m.offset / 8) + u64::from(float.size());

@@ -7,12 +7,11 @@
 /// Sorts two or three elements as sort() does.
 pub(crate) fn sort<T: Copy>(items: &mut [T], compare: impl Fn(&T, &T) -> i32) {
     match items {
-        [a, b] => {
+        [a, b]
             // The heap's root is the larger; it goes last, and of two that are equal the first.
-            if compare(a, b) >= 0 {
+            if compare(a, b) >= 0 => {
                 std::mem::swap(a, b);
             }
-        }
         [_, _, _] => {
             let child = if compare(&items[1], &items[2]) > 0 { 1 } else { 2 };
             if compare(&items[0], &items[child]) < 0 {

@@ -393,7 +393,7 @@ impl<'a> Parser<'a, '_> {
             return self.nested(end, offset, count, found, level, seen);
         };
         let (size, align) = field.size_align();
-        if offset % align != 0 {
+        if !offset.is_multiple_of(align) {
             return Ok(0);
         }
         let one = if field.is_kptr() {
@@ -505,7 +505,7 @@ impl<'a> Parser<'a, '_> {
             seen = true;
             // The kernel asks the node's type, not the one that holds it, how the offset is to be read.
             let offset = Member { split: node.kind_flag(), ..member }.bit_offset();
-            if offset % 8 != 0 || offset / 8 % 8 != 0 {
+            if !offset.is_multiple_of(8) || !(offset / 8).is_multiple_of(8) {
                 return Err(Errno::EINVAL);
             }
         }

@@ -499,7 +499,8 @@ impl<'a> Walker<'a, '_> {
 
     /// A member of a structure without the kind flag: its whole offset word counts bits.
     fn plain_member(&self, s: Type<'a>, m: Member, target: Type<'a>) -> Result<(), &'static str> {
-        let byte_aligned = || if m.offset.is_multiple_of(8) { Ok(()) } else { Err("Member is not byte aligned") };
+        let byte_aligned =
+            || if m.offset.is_multiple_of(8) { Ok(()) } else { Err("Member is not byte aligned") };
         // Unsigned and unchecked in the kernel; the offset lies in the structure since the first pass.
         let room = s.size().wrapping_sub(m.offset / 8);
         let fits = |size: u32| if room < size { Err("Member exceeds struct_size") } else { Ok(()) };

@@ -62,7 +62,7 @@ impl Bug<'_> {
 /// Where a kernel's entries have their fields.
 ///
 /// Which one it is does not follow from the version (5.19 made every field relative to itself; stable series
-/// and vendors differ; CONFIG_DEBUG_BUGVERBOSE removes fields), so the entries decide: see [`Layout::detect`].
+/// and vendors differ; CONFIG_DEBUG_BUGVERBOSE removes fields), so the entries decide: see `Layout::detect`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// Bytes of an entry.

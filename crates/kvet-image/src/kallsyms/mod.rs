@@ -9,7 +9,7 @@
 //! numbers in the order of their names.
 //!
 //! None of these tables has a header and a stripped image names none, so they are found by content
-//! ([`locate`](mod@locate)): no version number decides anything.
+//! (`locate.rs`): no version number decides anything.
 
 mod decode;
 mod locate;

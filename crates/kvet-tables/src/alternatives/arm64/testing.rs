@@ -152,10 +152,12 @@ impl Build {
         let (array, mut strings) = self.capabilities(has_always);
         let file = strings.len() as u64 + STRINGS;
         strings.extend_from_slice(b"arch/arm64/kernel/alternative.c\0");
+        // The last word of the replacements' section is the trap of every BUG.
+        let brk = REPLACEMENTS + 4 * (self.replacements.len() as u64 + 8);
         let mut bugs = Vec::new();
         for (line, flags) in [(42_u16, 1_u16), (90, 0), (155, 0), (157, 0), (241, 0)] {
             let at = BUGS + bugs.len() as u64;
-            bugs.extend(rel32(at, TEXT));
+            bugs.extend(rel32(at, brk));
             bugs.extend(rel32(at + 4, file));
             bugs.extend(line.to_le_bytes());
             bugs.extend(flags.to_le_bytes());
@@ -163,6 +165,7 @@ impl Build {
         let bytes = |words: &[u32]| words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>();
         let mut replacements = self.replacements.clone();
         replacements.extend([RET; 8]);
+        replacements.push(0xd421_0000);
         let name = |name: &'static str| if self.stripped { "" } else { name };
         let mut t = TestImage::new(Arch::Arm64);
         t.section(name(".text"), TEXT, AX, &bytes(&self.text))

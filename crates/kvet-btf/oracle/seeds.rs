@@ -177,7 +177,7 @@ pub fn every_kind() -> Blob {
     let tag = b.reference(Kind::TypeTag, "rcu", konst);
     let tag2 = b.reference(Kind::TypeTag, "user", tag);
     b.reference(Kind::Ptr, "", tag2);
-    b.reference(Kind::Typedef, "tagged_t", tag2);
+    b.reference(Kind::Typedef, "plain_t", konst);
     b.blob()
 }
 

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo test lint deny bench fuzz clean
+.PHONY: help build demo test lint deny bench fuzz oracle-btf clean
 
 help:
 	@echo 'make demo    build kvet, fetch real kernels, check them, and show a broken one'
@@ -10,6 +10,7 @@ help:
 	@echo 'make lint    formatting and clippy'
 	@echo 'make deny    licences and advisories of the dependencies (needs cargo-deny)'
 	@echo 'make bench   benchmarks: whole commands against the tools that a user would run instead'
+	@echo 'make oracle-btf  as root: hold kvet against BPF_BTF_LOAD of the running kernel'
 	@echo 'make fuzz    every fuzz target for a minute (needs cargo-fuzz and a nightly or RUSTC_BOOTSTRAP=1)'
 
 build:
@@ -36,6 +37,10 @@ bench: build
 
 fuzz:
 	scripts/fuzz 60
+
+# As root: a million mutants of BTF, each given to the running kernel and to kvet, which must agree.
+oracle-btf:
+	cargo run --release --locked -p kvet-btf --example oracle -- $(or $(MUTANTS),1000000) $(SEED)
 
 clean:
 	cargo clean

@@ -1,5 +1,7 @@
 //! A separate debug file: the vmlinux or `.ko` with symbols and DWARF of the same build.
 
+use std::collections::HashMap;
+
 use crate::symbol::{SymbolSource, SymbolTable, SymbolTableBuilder};
 use crate::{Error, ErrorKind, Image, Kind, Section, VirtAddr};
 
@@ -72,7 +74,7 @@ pub(crate) fn attach(image: &mut Image, debug: Image) -> Result<(), Error> {
 
 /// Whether the file is the image's, and how their addresses relate.
 fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
-    let (expected, found) = (build_id(image), build_id(debug));
+    let (expected, found) = (image.build_id(), debug.build_id());
     if expected.is_none() || expected != found {
         return Err(ErrorKind::BuildIdMismatch { expected: in_words(expected), found: in_words(found) });
     }
@@ -86,10 +88,6 @@ fn check(image: &Image, debug: &Image) -> Result<Map, ErrorKind> {
         return Ok(Map::Sections(pair_sections(image, debug)));
     }
     shift(image, debug).map(Map::Shift)
-}
-
-fn build_id(image: &Image) -> Option<&[u8]> {
-    image.build_id().or_else(|| crate::module::build_id(image))
 }
 
 fn in_words(id: Option<&[u8]>) -> String {
@@ -122,19 +120,20 @@ fn pair_sections(image: &Image, debug: &Image) -> Vec<Pair> {
 /// compared; its first byte is `_text`.
 fn shift(image: &Image, debug: &Image) -> Result<u64, ErrorKind> {
     if image.kind() == Kind::Arm64Image {
-        let (Some(text), Some(first)) = (debug.symbol_addr("_text"), image.sections().first()) else {
-            return Ok(0);
-        };
+        let text = debug.symtab.as_ref().and_then(|place| crate::elf::find_symbol(debug, place, "_text"));
+        let (Some(text), Some(first)) = (text, image.sections().first()) else { return Ok(0) };
         return Ok(text.0.wrapping_sub(first.addr.0));
     }
+    // Of several sections of one name, the first counts in both.
+    let mut theirs = HashMap::new();
+    for section in debug.sections() {
+        theirs.entry(section.name.as_str()).or_insert(section.addr);
+    }
     for section in image.sections() {
-        if let Some(other) = debug.section(&section.name)
-            && other.addr != section.addr
-            && image.section(&section.name).is_some_and(|first| first.addr == section.addr)
-        {
+        if let Some(other) = theirs.remove(section.name.as_str()).filter(|other| *other != section.addr) {
             let what = format!("section {} of the debug file", section.name);
             let expected = format!("{}, as in the kernel", section.addr);
-            return Err(crate::elf::damaged(&what, &expected, &other.addr.to_string()));
+            return Err(crate::elf::damaged(&what, &expected, &other.to_string()));
         }
     }
     Ok(0)

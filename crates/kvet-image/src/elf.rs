@@ -36,6 +36,8 @@ pub(crate) struct Elf<'a> {
     pub(crate) arch: Arch,
     header: &'a Header,
     table: SectionTable<'a, Header>,
+    /// The section names.
+    names: &'a [u8],
 }
 
 const LITTLE: Endianness = Endianness::Little;
@@ -82,7 +84,9 @@ impl<'a> Elf<'a> {
                 .sections(LITTLE, data)
                 .map_err(|e| damaged("section headers", "readable headers", &e.to_string()))?
         };
-        Ok(Elf { data, arch, header, table })
+        let names = header.section_strings_index(LITTLE, data).ok().and_then(|i| table.section(i).ok());
+        let names = names.and_then(|s| s.data(LITTLE, data).ok()).unwrap_or(&[]);
+        Ok(Elf { data, arch, header, table, names })
     }
 
     /// All section headers, with the reserved first one.
@@ -95,15 +99,16 @@ impl<'a> Elf<'a> {
         self.table.len()
     }
 
-    /// A section's name, cut to a sane length; lossy where it is no UTF-8.
+    /// A section's name; lossy where it is no UTF-8.
     pub(crate) fn name(&self, section: &SectionHeader64<Endianness>) -> String {
-        let name = self.name_bytes(section);
-        String::from_utf8_lossy(&name[..name.len().min(NAME_MAX)]).into_owned()
+        String::from_utf8_lossy(self.name_bytes(section)).into_owned()
     }
 
-    /// A section's name as it stands in the file.
+    /// A section's name as it stands in the file, cut to a sane length.
     pub(crate) fn name_bytes(&self, section: &SectionHeader64<Endianness>) -> &'a [u8] {
-        self.table.section_name(LITTLE, section).unwrap_or(b"")
+        let tail = self.names.get(section.sh_name(LITTLE) as usize..).unwrap_or(&[]);
+        let tail = &tail[..tail.len().min(NAME_MAX)];
+        &tail[..memchr::memchr(0, tail).unwrap_or(tail.len())]
     }
 
     /// A section's bytes in the file; empty for SHT_NOBITS.
@@ -335,6 +340,17 @@ pub(crate) fn symbol_name<'a>(strings: &'a [u8], symbol: &Sym64<Endianness>) -> 
     // The limit keeps a file of many symbols that all name one long string from costing their product.
     let tail = &tail[..tail.len().min(SYMBOL_NAME_MAX + 1)];
     std::str::from_utf8(&tail[..memchr::memchr(0, tail)?]).ok()
+}
+
+/// The first symbol of a name in `.symtab`, without reading the others.
+pub(crate) fn find_symbol(image: &Image, place: &SymtabPlace, name: &str) -> Option<VirtAddr> {
+    let strings = image.raw().get(place.strings.clone())?;
+    let mut symbols = symbols(image.raw(), place).iter();
+    let symbol = symbols.find(|symbol| {
+        let tail = strings.get(symbol.st_name(LITTLE) as usize..).unwrap_or(&[]);
+        tail.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+    })?;
+    symbol_address(symbol, place).map(VirtAddr)
 }
 
 /// Reads `.symtab`: functions, objects and labels with an address; not section or file symbols, nor arm64's

@@ -72,7 +72,7 @@ fn banner(image: &Image) -> Option<String> {
     })
 }
 
-fn build_id(image: &Image) -> Option<Vec<u8>> {
+pub(crate) fn build_id(image: &Image) -> Option<Vec<u8>> {
     let named = image.sections().iter().filter(|s| s.name == ".notes" || s.name.starts_with(".note"));
     let in_section = named.map(|s| image.section_bytes(s)).find_map(build_id_in_notes);
     match image.kind() {

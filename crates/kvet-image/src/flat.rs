@@ -215,7 +215,7 @@ fn base_from_rela(data: &[u8], table: &Range<usize>) -> Option<(u64, BaseEvidenc
     let lowest = entries().map(|r| r.offset).min()?;
     let highest = entries().map(|r| r.offset).max()?;
     let sample: Vec<_> = entries().step_by(total.div_ceil(SAMPLE).max(1)).collect();
-    let base = best_base(lowest, highest, data.len() as u64, |base| {
+    let base = best_base(lowest, highest, data.len() as u64, sample.len(), |base| {
         sample.iter().filter(|r| fits(base, r)).count()
     })?;
     let agree = entries().filter(|r| fits(base, r)).count();
@@ -232,22 +232,31 @@ fn base_from_relr(data: &[u8], memory: u64, table: &Range<usize>) -> Option<(u64
     let (total, lowest, highest) =
         fields().fold((0usize, u64::MAX, 0), |(n, low, high), f| (n + 1, low.min(f), high.max(f)));
     let sample: Vec<u64> = fields().step_by(total.div_ceil(SAMPLE).max(1)).collect();
-    let base = best_base(lowest, highest, data.len() as u64, |base| {
+    let base = best_base(lowest, highest, data.len() as u64, sample.len(), |base| {
         sample.iter().filter(|f| fits(base, **f)).count()
     })?;
     let agree = fields().filter(|f| fits(base, *f)).count();
     Some((base, BaseEvidence::Relr { agree, total }))
 }
 
-/// The candidate with the highest score among the bases at which the lowest and the highest field lie in the
-/// file; of equal ones the most aligned.
-fn best_base(lowest: u64, highest: u64, length: u64, score: impl Fn(u64) -> usize) -> Option<u64> {
-    let first = highest.checked_add(8)?.saturating_sub(length).checked_next_multiple_of(BASE_STEP)?;
-    let steps = lowest.checked_sub(first)? / BASE_STEP;
-    // The file's length bounds the number of steps: both ends lie within it.
-    (0..=steps)
-        .filter_map(|i| first.checked_add(i * BASE_STEP))
-        .max_by_key(|base| (score(*base), base.trailing_zeros()))
+/// The base with the highest score among those at which the lowest and the highest field lie in the file. Kernels
+/// since 5.8 (TEXT_OFFSET is 0) are linked at multiples of 2 MiB, so those are tried first, and one at which the
+/// whole sample fits is not compared with others.
+fn best_base(
+    lowest: u64,
+    highest: u64,
+    length: u64,
+    sample: usize,
+    score: impl Fn(u64) -> usize,
+) -> Option<u64> {
+    const MIB2: u64 = 2 << 20;
+    let first = highest.checked_add(8)?.saturating_sub(length);
+    // The file's length bounds the number of steps: both fields lie within it.
+    let multiples = |step: u64| (first.div_ceil(step)..=lowest / step).map(move |i| i * step);
+    if let Some(aligned) = multiples(MIB2).find(|base| score(*base) == sample) {
+        return Some(aligned);
+    }
+    multiples(BASE_STEP).max_by_key(|base| (score(*base), base.trailing_zeros()))
 }
 
 /// Without relocations (CONFIG_RELOCATABLE=n) pointers are stored as they are: the densest range of the image's

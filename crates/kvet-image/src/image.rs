@@ -83,6 +83,7 @@ pub struct Image {
     /// What the kernel's module loader would refuse.
     pub(crate) load_faults: Vec<crate::module::LoadFault>,
     pub(crate) debug: Option<Box<crate::debug::DebugFile>>,
+    pub(crate) memo: crate::memo::Memo,
     /// The DWARF of this file, located at the first call for a source line.
     pub(crate) lines: OnceLock<Option<Box<crate::lines::DebugInfo>>>,
     /// For a flat image: how its link address was found.
@@ -111,6 +112,7 @@ impl Image {
             facts: OnceLock::new(),
             load_faults: Vec::new(),
             debug: None,
+            memo: crate::memo::Memo::default(),
             lines: OnceLock::new(),
             base_evidence: None,
             kallsyms: OnceLock::new(),
@@ -355,6 +357,15 @@ impl Image {
     /// The `Linux version ...` line that the kernel prints first.
     pub fn banner(&self) -> Option<&str> {
         self.facts().banner.as_deref()
+    }
+
+    /// What is worked out of the image once and shared: the value of a type, made at the first call. A kernel
+    /// that thousands of modules are checked against keeps its BTF's index here.
+    pub fn shared<T: std::any::Any + Send + Sync>(
+        &self,
+        make: impl FnOnce(&Image) -> T,
+    ) -> std::sync::Arc<T> {
+        self.memo.get(|| make(self))
     }
 
     /// The kernel release, `6.1.0-56-cloud-amd64`; for a module, the one in its vermagic.

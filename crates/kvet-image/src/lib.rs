@@ -20,6 +20,7 @@ mod flat_text;
 mod image;
 pub mod kallsyms;
 mod lines;
+mod memo;
 mod module;
 mod open;
 mod relocate;

@@ -11,7 +11,9 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use gimli::{AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, SectionId, UnitOffset};
+use gimli::{
+    AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, Section, SectionId, UnitOffset,
+};
 use object::Endianness;
 use object::elf::{self, Rela64, SectionHeader64};
 use object::read::elf::{CompressionHeader, SectionHeader};
@@ -250,45 +252,87 @@ fn aranges(dwarf: &gimli::Dwarf<Slice<'_>>) -> Vec<UnitRange> {
 /// The ranges of all units, from their root entries.
 fn unit_ranges(dwarf: &gimli::Dwarf<Slice<'_>>) -> Vec<UnitRange> {
     let mut ranges = Vec::new();
-    let mut budget = Budget::default();
-    let mut abbreviations = None;
+    let mut budget = Budget(INDEX_BUDGET);
+    let mut tables = AbbreviationTables::of(dwarf);
+    let mut root = Entry::null();
     let mut headers = dwarf.units();
     while let Ok(Some(header)) = headers.next() {
-        let Some(unit) = header.debug_info_offset() else { continue };
-        let Some(parsed) = unit_of(dwarf, header, &mut abbreviations) else { continue };
-        let Ok(mut root) = parsed.entries_raw(None) else { continue };
-        let mut entry = Entry::null();
-        if !matches!(root.read_entry(&mut entry), Ok(true)) {
+        let (Some(offset), Some(table)) = (header.debug_info_offset(), tables.of_unit(&header)) else {
+            continue;
+        };
+        let read = header.entries_raw(&table, None).and_then(|mut entries| entries.read_entry(&mut root));
+        if !matches!(read, Ok(true)) {
             continue;
         }
-        each_range(dwarf, &parsed, &entry, &mut budget, |range| {
-            ranges.push(UnitRange { begin: range.begin, end: range.end, unit: unit.0 });
-            false
-        });
+        budget.spend(root.attrs().len() + line_header_size(dwarf, &root));
         if budget.is_spent() {
             break;
         }
+        let Ok(unit) = Unit::new_with_abbreviations(dwarf, header, table) else { continue };
+        each_range(dwarf, &unit, &root, &mut budget, |range| {
+            ranges.push(UnitRange { begin: range.begin, end: range.end, unit: offset.0 });
+            false
+        });
     }
     ranges.sort_by_key(|r| r.begin);
     ranges
 }
 
-/// A unit, whose abbreviations are those of the last one where both name the same table: an LTO link's units
-/// do.
-fn unit_of<'a>(
-    dwarf: &gimli::Dwarf<Slice<'a>>,
-    header: gimli::UnitHeader<Slice<'a>>,
-    last: &mut Option<(usize, Arc<gimli::Abbreviations>)>,
-) -> Option<Unit<'a>> {
-    let offset = header.debug_abbrev_offset().0;
-    let abbreviations = match last {
-        Some((at, table)) if *at == offset => table.clone(),
-        _ => {
-            let table = dwarf.abbreviations(&header).ok()?;
-            last.insert((offset, table)).1.clone()
-        }
+/// What collecting the units' ranges may read: ten times what the line headers of the largest kernel have.
+const INDEX_BUDGET: u64 = 1 << 28;
+
+/// How much of `.debug_line` is read to parse a unit: the header of its line program. Units of a hostile file
+/// could all name one long header.
+fn line_header_size(dwarf: &gimli::Dwarf<Slice<'_>>, root: &Entry<'_>) -> usize {
+    let Some(AttributeValue::DebugLineRef(offset)) = root.attr_value(gimli::DW_AT_stmt_list) else {
+        return 0;
     };
-    Unit::new_with_abbreviations(dwarf, header, abbreviations).ok()
+    let bytes = dwarf.debug_line.reader().slice();
+    let word = |at: usize| {
+        let field = offset.0.checked_add(at).and_then(|at| bytes.get(at..)?.first_chunk());
+        field.map_or(0, |b| u32::from_le_bytes(*b) as usize)
+    };
+    // unit_length (4), version (2), from version 5 two sizes (2), header_length (4).
+    let at = if word(4) & 0xffff >= 5 { 8 } else { 6 };
+    word(at).min(bytes.len())
+}
+
+/// The abbreviation tables of a file. Each is parsed no further than to where the next one begins: its own end
+/// mark comes before that, unless somebody wants overlapping tables parsed again and again.
+struct AbbreviationTables<'a> {
+    section: &'a [u8],
+    starts: Vec<usize>,
+    /// Units of an LTO link share theirs.
+    last: Option<(usize, Arc<gimli::Abbreviations>)>,
+}
+
+impl<'a> AbbreviationTables<'a> {
+    fn of(dwarf: &gimli::Dwarf<Slice<'a>>) -> Self {
+        let mut starts = Vec::new();
+        let mut headers = dwarf.units();
+        while let Ok(Some(header)) = headers.next() {
+            starts.push(header.debug_abbrev_offset().0);
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        AbbreviationTables { section: dwarf.debug_abbrev.reader().slice(), starts, last: None }
+    }
+
+    fn of_unit(&mut self, header: &gimli::UnitHeader<Slice<'_>>) -> Option<Arc<gimli::Abbreviations>> {
+        let start = header.debug_abbrev_offset().0;
+        if let Some((at, table)) = &self.last
+            && *at == start
+        {
+            return Some(table.clone());
+        }
+        let after = self.starts.partition_point(|s| *s <= start);
+        let end = self.starts.get(after).copied().unwrap_or(self.section.len());
+        let bytes = self.section.get(start..end.min(self.section.len()))?;
+        let section = gimli::DebugAbbrev::new(bytes, LittleEndian);
+        let table = Arc::new(section.abbreviations(gimli::DebugAbbrevOffset(0)).ok()?);
+        self.last = Some((start, table.clone()));
+        Some(table)
+    }
 }
 
 /// What one look-up may read, so that no file of entries that all share one long list costs their product.
@@ -420,6 +464,9 @@ fn without_build_directory(unit: &Unit<'_>, path: String) -> String {
     }
 }
 
+/// How deep calls are inlined at most; compilers stop long before.
+const DEPTH_MAX: usize = 64;
+
 /// The entries of the function that holds an address and of those inlined there, from the outermost.
 fn functions<'a>(dwarf: &gimli::Dwarf<Slice<'a>>, unit: &Unit<'a>, addr: u64) -> Vec<Entry<'a>> {
     let mut chain: Vec<Entry<'_>> = Vec::new();
@@ -439,7 +486,7 @@ fn functions<'a>(dwarf: &gimli::Dwarf<Slice<'a>>, unit: &Unit<'a>, addr: u64) ->
         }
         let is_function = matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine);
         let holds = |r: gimli::Range| r.begin <= addr && addr < r.end;
-        if is_function && each_range(dwarf, unit, &entry, &mut budget, holds) {
+        if is_function && each_range(dwarf, unit, &entry, &mut budget, holds) && chain.len() < DEPTH_MAX {
             chain.retain(|outer| outer.depth() < entry.depth());
             chain.push(entry.clone());
         }

@@ -53,8 +53,9 @@ pub(crate) fn rela_at(bytes: &[u8], at: usize) -> Option<Rela> {
 /// The longest run of R_AARCH64_RELATIVE entries on 8-byte boundaries of `within`, as file positions. Linkers
 /// sort the relative ones to the front (`-z combreloc`), so one run has them all.
 pub(crate) fn find_rela(bytes: &[u8], within: Range<usize>) -> Option<Range<usize>> {
+    // The second word alone rejects nearly every place.
     let is_relative = |at: usize| {
-        rela_at(bytes, at).is_some_and(|r| r.info == R_AARCH64_RELATIVE && is_kernel_address(r.offset))
+        word(bytes, at + 8) == Some(R_AARCH64_RELATIVE) && word(bytes, at).is_some_and(is_kernel_address)
     };
     let end = within.end.min(bytes.len());
     let mut best: Option<Range<usize>> = None;

@@ -1,8 +1,10 @@
 //! Addresses to names, as the kernel's `%pS` prints them.
 
+use std::ops::Range;
+
 use crate::kallsyms::Kallsyms;
 use crate::symbol::{Symbol, SymbolKind};
-use crate::{Image, Kind, VirtAddr};
+use crate::{Image, Kind, Section, VirtAddr};
 
 /// See [`Image::symbol_at`].
 pub(crate) fn symbol_at(image: &Image, addr: VirtAddr) -> Option<(Symbol<'_>, u64)> {
@@ -52,20 +54,24 @@ fn by_kallsyms(kallsyms: Kallsyms<'_>, addr: VirtAddr) -> Option<String> {
     Some(format!("{name}+{offset:#x}/{size:#x}"))
 }
 
-/// The first symbol of the nearest address at or before `addr` in its section, with the distance to the next
-/// address: what `find_kallsyms_symbol` (kernel/module/kallsyms.c, 6.12) does with a module's ELF symbols, and
-/// the nearest thing to a name in a vmlinux that has no kallsyms.
+/// The first symbol of the nearest address at or before `addr`, with the distance to the next address: what
+/// `find_kallsyms_symbol` (kernel/module/kallsyms.c, 6.1 to 7.3) does with a module's ELF symbols, and the
+/// nearest thing to a name in a vmlinux that has no kallsyms.
 fn by_symbols(image: &Image, addr: VirtAddr) -> Option<String> {
     let section = image.section_at(addr)?;
+    let range = match image.kind() {
+        Kind::Module if section.access.execute => module_text(image, section),
+        _ => section.addr..section.end(),
+    };
     let table = image.symbols();
     let next = table.upper_bound(addr);
     let start = table.get(next.checked_sub(1)?)?.addr;
-    if start < section.addr {
+    if start < range.start {
         return None;
     }
     let first = table.upper_bound(VirtAddr(start.0.checked_sub(1)?));
     let name = table.get(first)?.name;
-    let end = table.get(next).map_or(section.end(), |s| s.addr.min(section.end()));
+    let end = table.get(next).map_or(range.end, |s| s.addr.min(range.end));
     let offset = addr.0 - start.0;
     let size = end.0.saturating_sub(start.0);
     let module = match image.kind() {
@@ -73,4 +79,15 @@ fn by_symbols(image: &Image, addr: VirtAddr) -> Option<String> {
         _ => String::new(),
     };
     Some(format!("{name}+{offset:#x}/{size:#x}{module}"))
+}
+
+/// The text that the loader allocates as one: the last symbol of a section reaches to the first of the next,
+/// that of the last section to the end of its page.
+fn module_text(image: &Image, section: &Section) -> Range<VirtAddr> {
+    let sections = image.sections();
+    let at = sections.partition_point(|s| s.addr <= section.addr);
+    let before = sections[..at].iter().rev().take_while(|s| s.access.execute).last();
+    let after = sections[at..].iter().take_while(|s| s.access.execute).last();
+    let end = after.unwrap_or(section).end();
+    before.unwrap_or(section).addr..VirtAddr(end.0.checked_next_multiple_of(4096).unwrap_or(end.0))
 }

@@ -2,3 +2,6 @@
 //! happen, boots the copy, compares. A tool of kvet's developers; nothing that kvet ships depends on it.
 
 pub mod boot;
+pub mod damage;
+pub mod random;
+pub mod verdict;

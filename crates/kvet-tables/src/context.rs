@@ -7,7 +7,9 @@ use kvet_image::Image;
 use crate::TableReport;
 use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
+use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
 /// each other (each read once, at first use).
@@ -19,8 +21,13 @@ pub struct Context<'a> {
     kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
+    /// See [`x86::KernelFacts`].
+    pub(crate) x86_kernel: x86::KernelFacts,
     arm64_alternatives: OnceLock<Arm64Alternatives>,
-    jump_labels: OnceLock<Result<JumpTable, TableReport>>,
+    jump_labels: OnceLock<Result<JumpTable, Box<TableReport>>>,
+    static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
+    bugs: OnceLock<Result<BugTable, String>>,
+    kernel_bugs: OnceLock<Option<BugTable>>,
 }
 
 impl<'a> Context<'a> {
@@ -31,8 +38,12 @@ impl<'a> Context<'a> {
             kernel,
             kernel_context: None,
             x86_alternatives: OnceLock::new(),
+            x86_kernel: x86::KernelFacts::default(),
             arm64_alternatives: OnceLock::new(),
             jump_labels: OnceLock::new(),
+            static_calls: OnceLock::new(),
+            bugs: OnceLock::new(),
+            kernel_bugs: OnceLock::new(),
         }
     }
 
@@ -51,7 +62,33 @@ impl<'a> Context<'a> {
     /// # Errors
     /// There is none, or its bytes are not at hand: the report that says so.
     pub fn jump_labels(&self) -> Result<&JumpTable, &TableReport> {
-        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref()
+        self.jump_labels.get_or_init(|| jump_labels::find(self)).as_ref().map_err(Box::as_ref)
+    }
+
+    /// The static call sites, read at the first call.
+    ///
+    /// # Errors
+    /// There are none, or their bytes are not at hand: the report that says so.
+    pub fn static_calls(&self) -> Result<&StaticCallTable, &TableReport> {
+        self.static_calls.get_or_init(|| static_calls::find(self)).as_ref().map_err(Box::as_ref)
+    }
+
+    /// The bug table, located at the first call.
+    pub fn bugs(&self) -> Option<&BugTable> {
+        self.bugs_or_why().ok()
+    }
+
+    /// The bug table, or the sentence that says why there is none.
+    pub(crate) fn bugs_or_why(&self) -> Result<&BugTable, &str> {
+        self.bugs.get_or_init(|| BugTable::find(self.image)).as_ref().map_err(String::as_str)
+    }
+
+    /// The bug table of a module's kernel.
+    pub(crate) fn kernel_bugs(&self) -> Option<&BugTable> {
+        if let Some(kernel) = self.kernel_context {
+            return kernel.bugs();
+        }
+        self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
     }
 
     /// The arm64 alternatives of the image and what it says about capabilities.

@@ -350,7 +350,7 @@ fn check_addresses(tables: Tables<'_>, names: &Names, findings: &mut Findings<'_
     let falling = (1..addresses.len()).filter(|i| addresses[*i] < addresses[i - 1]);
     let name = |i: usize| names.name(i).map(|n| n.escape_ascii().to_string()).unwrap_or_default();
     let mut misplaced: Vec<usize> = falling
-        .map(|i| culprit(&addresses, i))
+        .map(|i| culprit(&addresses, i, |a, b| a <= b))
         // One that lies outside the image is out of order as well, and is reported as the former.
         .filter(|i| outside.binary_search(i).is_err())
         .collect();
@@ -375,9 +375,9 @@ fn check_addresses(tables: Tables<'_>, names: &Names, findings: &mut Findings<'_
 
 /// Which of two neighbours, `i - 1` and `i`, breaks the order: the former if the rest ascends without it and not
 /// without the latter.
-fn culprit(addresses: &[VirtAddr], i: usize) -> usize {
-    let without_former = i < 2 || addresses[i - 2] <= addresses[i];
-    let without_latter = addresses.get(i + 1).is_none_or(|next| addresses[i - 1] <= *next);
+fn culprit<T>(list: &[T], i: usize, ascends: impl Fn(&T, &T) -> bool) -> usize {
+    let without_former = i < 2 || ascends(&list[i - 2], &list[i]);
+    let without_latter = list.get(i + 1).is_none_or(|next| ascends(&list[i - 1], next));
     if without_former && !without_latter { i - 1 } else { i }
 }
 
@@ -393,51 +393,54 @@ fn check_seqs(
 ) {
     let place_at = |place: usize| VirtAddr(seqs.start.0.wrapping_add(3 * place as u64));
     let order: Vec<usize> = (0..tables.len()).map(|place| tables.seq(place).unwrap_or(usize::MAX)).collect();
-    let mut seen = vec![false; tables.len()];
-    let mut wrong = Vec::new();
+    let name = |place: usize| {
+        let name = order.get(place).and_then(|seq| names.name(*seq));
+        name.map(|n| n.escape_ascii().to_string()).unwrap_or_default()
+    };
+    let misplaced = if names_sound {
+        out_of_order(&order, names)
+    } else {
+        report.skipped.push("the order of names was not checked: names themselves are wrong".into());
+        Vec::new()
+    };
+    let mut wrong: Vec<Finding> = misplaced
+        .iter()
+        .map(|place| {
+            let neighbour = if *place > 0 { place - 1 } else { place + 1 };
+            let message = format!(
+                "kallsyms_seqs_of_names[{place}] is symbol {} ({}), out of order with {} at {neighbour}: kallsyms_lookup_name searches by halves and misses names around here",
+                order[*place],
+                name(*place),
+                name(neighbour)
+            );
+            findings.error("kallsyms/seqs-of-names", *place, place_at(*place), message)
+        })
+        .collect();
+    let mut first_place: Vec<Option<usize>> = vec![None; tables.len()];
     for (place, seq) in order.iter().enumerate() {
-        let problem = match seen.get_mut(*seq) {
+        let problem = match first_place.get_mut(*seq) {
             None => format!("there are {} symbols", tables.len()),
-            Some(true) => "which stands in it before".to_owned(),
-            Some(first) => {
-                *first = true;
+            // Of two places the one out of order is the wrong one, and is reported as such.
+            Some(Some(first)) if [*first, place].iter().any(|p| misplaced.binary_search(p).is_ok()) => {
+                continue;
+            }
+            Some(Some(first)) => format!("which stands at {first} as well"),
+            Some(none) => {
+                *none = Some(place);
                 continue;
             }
         };
-        wrong.push(findings.error(
-            "kallsyms/seqs-of-names",
-            place,
-            place_at(place),
-            format!("kallsyms_seqs_of_names[{place}] is symbol {seq}; {problem}: kallsyms_lookup_name may miss a symbol or give another's address"),
-        ));
+        let message = format!(
+            "kallsyms_seqs_of_names[{place}] is symbol {seq}; {problem}: kallsyms_lookup_name may miss a symbol or give another's address"
+        );
+        wrong.push(findings.error("kallsyms/seqs-of-names", place, place_at(place), message));
     }
-    if !names_sound {
-        report.skipped.push("the order of names was not checked: names themselves are wrong".into());
-    } else {
-        let unsorted = out_of_order(&order, names);
-        wrong.extend(unsorted.into_iter().map(|place| {
-            let name = |p: usize| {
-                let name = order.get(p).and_then(|s| names.name(*s));
-                name.map(|n| n.escape_ascii().to_string()).unwrap_or_default()
-            };
-            findings.error(
-                "kallsyms/seqs-of-names",
-                place,
-                place_at(place),
-                format!(
-                    "kallsyms_seqs_of_names[{place}] is {}, which sorts before {}: kallsyms_lookup_name searches by halves and misses names around here",
-                    name(place),
-                    name(place - 1)
-                ),
-            )
-        }));
-        wrong.sort_by_key(|f| f.index);
-    }
+    wrong.sort_by_key(|f| f.index);
     findings.many("kallsyms/seqs-of-names", wrong);
 }
 
-/// The places whose name sorts before the one at the place before. From 6.2 to 6.9 a CONFIG_LTO_CLANG kernel sorts
-/// by names without their `.llvm.` suffix, so if there are such names, the reading with fewer faults counts.
+/// The places whose names break the order, ascending. From 6.2 to 6.9 a CONFIG_LTO_CLANG kernel sorts by names
+/// without their `.llvm.` suffix, so if there are such names, the reading with fewer faults counts.
 fn out_of_order(order: &[usize], names: &Names) -> Vec<usize> {
     // Most neighbours differ in their first eight characters; comparing those touches far less memory.
     let prefix = |name: &[u8]| {
@@ -446,26 +449,32 @@ fn out_of_order(order: &[usize], names: &Names) -> Vec<usize> {
         key[..len].copy_from_slice(&name[..len]);
         u64::from_be_bytes(key)
     };
-    let all: Vec<&[u8]> = (0..names.len()).map(|i| names.name(i).unwrap_or(&[])).collect();
-    let keys: Vec<u64> = all.iter().map(|n| prefix(n)).collect();
-    let falls = |place: usize| {
-        let (Some(a), Some(b)) = (order.get(place - 1), order.get(place)) else { return false };
-        match (keys.get(*a), keys.get(*b)) {
-            (Some(ka), Some(kb)) if ka != kb => ka > kb,
-            (Some(_), Some(_)) => all[*a] > all[*b],
-            _ => false,
-        }
+    let name = |seq: usize| names.name(seq).unwrap_or(&[]);
+    let keys: Vec<u64> = (0..names.len()).map(|i| prefix(name(i))).collect();
+    let plain = |a: usize, b: usize| match (keys.get(a), keys.get(b)) {
+        (Some(ka), Some(kb)) if ka != kb => ka < kb,
+        (Some(_), Some(_)) => name(a) <= name(b),
+        // A number that is no symbol's is reported as that.
+        _ => true,
     };
-    let plain: Vec<usize> = (1..order.len()).filter(|p| falls(*p)).collect();
-    if plain.is_empty() {
-        return plain;
+    let faults = breaks(order, plain);
+    if faults.is_empty() {
+        return faults;
     }
     let cut = |seq: usize| {
-        let name = all.get(seq).copied().unwrap_or(&[]);
+        let name = name(seq);
         &name[..memchr::memmem::find(name, b".llvm.").unwrap_or(name.len())]
     };
-    let cleaned: Vec<usize> = (1..order.len()).filter(|p| cut(order[p - 1]) > cut(order[*p])).collect();
-    if cleaned.len() < plain.len() { cleaned } else { plain }
+    let cleaned = breaks(order, |a, b| a >= names.len() || b >= names.len() || cut(a) <= cut(b));
+    if cleaned.len() < faults.len() { cleaned } else { faults }
+}
+
+/// Where a list is not ascending: of each two neighbours in the wrong order the [`culprit`].
+fn breaks(order: &[usize], ascends: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let falls = (1..order.len()).filter(|i| !ascends(order[i - 1], order[*i]));
+    let mut places: Vec<usize> = falls.map(|i| culprit(order, i, |a, b| ascends(*a, *b))).collect();
+    places.dedup();
+    places
 }
 
 #[cfg(test)]

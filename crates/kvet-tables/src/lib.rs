@@ -8,6 +8,7 @@
 
 pub mod alternatives;
 mod bounds;
+pub mod btf;
 pub mod bugs;
 mod context;
 pub mod disasm;
@@ -15,6 +16,11 @@ pub mod exceptions;
 pub mod features;
 pub mod jump_labels;
 pub mod kallsyms;
+#[cfg(test)]
+mod realkernels;
+mod release;
+mod runs;
+mod scan;
 pub mod static_calls;
 mod table;
 #[cfg(test)]

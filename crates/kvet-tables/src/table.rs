@@ -64,6 +64,7 @@ pub const TABLES: &[&dyn Table] = &[
     &crate::exceptions::Exceptions,
     &crate::bugs::Bugs,
     &crate::kallsyms::Kallsyms,
+    &crate::btf::Btf,
 ];
 
 /// Checks all tables of one image, in parallel.

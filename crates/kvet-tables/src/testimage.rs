@@ -217,13 +217,14 @@ pub(crate) fn rel32(field: u64, target: u64) -> [u8; 4] {
 
 #[test]
 fn builds_what_was_asked_for() {
+    const BASE: u64 = 0xffff_8000_0800_0000;
     let mut t = TestImage::new(Arch::Arm64);
-    t.section(".text", 0x1000, AX, &[1, 2, 3, 4]).nobits(".bss", 0x3000, 64).function("f", 0x1000, 4);
-    t.label("end", 0x1004);
+    t.section(".text", BASE, AX, &[1, 2, 3, 4]).nobits(".bss", BASE + 0x2000, 64).function("f", BASE, 4);
+    t.label("end", BASE + 0x4);
     let image = t.build();
     assert_eq!(image.arch(), Arch::Arm64);
-    assert_eq!(image.bytes(VirtAddr(0x1001), 2), Some(&[2, 3][..]));
-    assert!(image.is_executable(VirtAddr(0x1003)) && image.is_writable(VirtAddr(0x3020)));
-    assert_eq!(image.symbol_addr("end"), Some(VirtAddr(0x1004)));
-    assert_eq!(image.symbolize(VirtAddr(0x1002)).as_deref(), Some("f+0x2/0x4"));
+    assert_eq!(image.bytes(VirtAddr(BASE + 0x1), 2), Some(&[2, 3][..]));
+    assert!(image.is_executable(VirtAddr(BASE + 0x3)) && image.is_writable(VirtAddr(BASE + 0x2020)));
+    assert_eq!(image.symbol_addr("end"), Some(VirtAddr(BASE + 0x4)));
+    assert_eq!(image.symbolize(VirtAddr(BASE + 0x2)).as_deref(), Some("f+0x2/0x4"));
 }

@@ -1,14 +1,23 @@
-//! kvet: the command line.
+//! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
-fn main() {
-    let Some(path) = std::env::args_os().nth(1) else { return };
-    match kvet_image::Image::open(path.as_ref()) {
-        Ok(image) => {
-            println!("{} {:?}", image.arch().as_str(), image.release());
-            for report in kvet_tables::check(&kvet_tables::Context::new(&image, None)) {
-                println!("{report:#?}");
-            }
-        }
-        Err(error) => println!("{error}"),
+mod btf;
+mod check;
+mod cli;
+mod exit;
+mod progress;
+mod render;
+mod text;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let cli = cli::Cli::parse();
+    let color = cli.color;
+    match cli.command {
+        cli::Command::Check(args) => check::run(&args, color),
+        cli::Command::Btf(command) => btf::run(&command),
+        cli::Command::Completions { shell } => cli::completions(shell),
+        cli::Command::Man { directory } => cli::man(directory.as_deref()),
     }
+    .into()
 }

@@ -63,7 +63,7 @@ pub(crate) fn locate(image: &Image) -> Result<Tables, KallsymsAbsent> {
         image.sections().iter().filter(|s| !s.file.is_empty()).partition(|s| s.name == ".rodata");
     let lowest = image.sections().first().map_or(0, |s| s.addr.0);
     let highest = image.sections().iter().map(|s| s.end().0).max().unwrap_or(0);
-    let span = lowest.saturating_sub(MARGIN)..highest.saturating_add(MARGIN);
+    let span = lowest..highest;
     for section in first.into_iter().chain(rest) {
         let delta = section.addr.0.wrapping_sub(section.file.start as u64);
         match locate_in(image.raw(), section.file.clone(), delta, span.clone()) {
@@ -195,8 +195,12 @@ fn find_names_by_count(raw: &[u8], within: &Range<usize>, tokens: &Tokens) -> Op
         let num_syms = u32_at(raw, at)? as usize;
         // A symbol takes two bytes at least, so this alone rejects nearly every word of the stream.
         if num_syms >= PROBE && num_syms <= (end - at) / 2 {
-            for start in [at + 4, at + 8] {
-                if !reads_as_names(raw, start, end, tokens) || walks >= MAX_WALKS {
+            for align in [4, 8] {
+                let start = at + align;
+                if walks >= MAX_WALKS
+                    || !has_markers(raw, start, end, num_syms, align)
+                    || !reads_as_names(raw, start, end, tokens)
+                {
                     continue;
                 }
                 walks += 1;
@@ -209,6 +213,32 @@ fn find_names_by_count(raw: &[u8], within: &Range<usize>, tokens: &Tokens) -> Op
         at = next;
     }
     None
+}
+
+/// Whether markers for `count` symbols stand where they would end before the token table, or before the list by
+/// name before it: a sample of them ascends. The stream's inside has many words that could be a count, and this
+/// tells without a walk that they are none.
+fn has_markers(raw: &[u8], start: usize, end: usize, count: usize, align: usize) -> bool {
+    let blocks = count.div_ceil(MARKER_STEP);
+    let seqs = end.checked_sub(3 * count).map(|s| s / align * align);
+    [Some(end), seqs].into_iter().flatten().any(|behind| {
+        // The markers' own end is aligned to 4, what follows them to `align`.
+        (0..align).step_by(4).any(|padding| {
+            let Some(first) = behind.checked_sub(padding + 4 * blocks).filter(|f| *f >= start) else {
+                return false;
+            };
+            let marker = |i: usize| u32_at(raw, first + 4 * i).map(|m| m as usize);
+            let step = (blocks / 16).max(1);
+            let sampled = (0..blocks.saturating_sub(1)).step_by(step);
+            let pairs = sampled.clone().count();
+            let ascending = sampled.filter(|i| match (marker(*i), marker(i + 1)) {
+                (Some(a), Some(b)) => a < b && b - a >= 2 * MARKER_STEP && b < first - start,
+                _ => false,
+            });
+            // One wrong marker spoils two pairs.
+            ascending.count() + 2 >= pairs
+        })
+    })
 }
 
 /// Whether the first symbols at `start` decode to a type letter and printable text.
@@ -247,6 +277,12 @@ fn walk_names(raw: &[u8], num_syms_at: usize, start: usize, end: usize, count: u
     let names_end = start + offset;
     let markers = names_end.checked_next_multiple_of(start - num_syms_at)?;
     let markers = markers..markers.checked_add(4 * expected.len()).filter(|e| *e <= end)?;
+    // The token table follows, or the list by name and then it; without this a few bytes anywhere that read as a
+    // handful of names would do.
+    let between = end - markers.end;
+    if between >= 8 && !(3 * count..3 * count + 16).contains(&between) {
+        return None;
+    }
     let agrees =
         |(i, want): &(usize, &usize)| u32_at(raw, markers.start + 4 * i).map(|m| m as usize) == Some(**want);
     // More than half of them, so that no single wrong one hides the stream.
@@ -437,7 +473,7 @@ fn score(raw: &[u8], candidate: &Addresses, count: usize, delta: u64, span: &Ran
     let (mut good, mut inside) = (0, 0);
     for i in sample(count) {
         let (Some(a), Some(b)) = (tables.address(raw, i), tables.address(raw, i + 1)) else { continue };
-        good += usize::from(a <= b && tables.is_plausible(a) && tables.is_plausible(b));
+        good += usize::from(a <= b && tables.is_plausible(a, 0) && tables.is_plausible(b, 0));
         inside += usize::from(in_image(a));
     }
     // Small offsets would all do as absolute ones: a kernel whose symbols are mostly per-CPU does not exist.

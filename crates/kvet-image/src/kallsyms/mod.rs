@@ -230,7 +230,7 @@ impl<'a> Kallsyms<'a> {
     /// Whether an address can belong to this kernel: inside its sections or within 16 MiB of them (reserved memory
     /// without a section ends at `_end`), or a small absolute one where the encoding has such.
     pub fn is_plausible(self, addr: VirtAddr) -> bool {
-        self.tables.is_plausible(addr.0)
+        self.tables.is_plausible(addr.0, locate::MARGIN)
     }
 
     /// The marker of a block of [`MARKER_STEP`] symbols: where in `kallsyms_names` it starts.
@@ -453,9 +453,9 @@ impl Tables {
         })
     }
 
-    fn is_plausible(&self, addr: u64) -> bool {
-        (self.span.start <= addr && addr <= self.span.end)
-            || (self.encoding == Encoding::AbsolutePercpu && addr < locate::PERCPU_LIMIT)
+    fn is_plausible(&self, addr: u64, margin: u64) -> bool {
+        let span = self.span.start.saturating_sub(margin)..=self.span.end.saturating_add(margin);
+        span.contains(&addr) || (self.encoding == Encoding::AbsolutePercpu && addr < locate::PERCPU_LIMIT)
     }
 
     fn token<'a>(&self, raw: &'a [u8], code: u8) -> &'a [u8] {

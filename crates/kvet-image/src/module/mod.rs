@@ -320,7 +320,7 @@ pub(crate) fn facts(image: &Image) -> Facts {
     let vermagic = modinfo(image, "vermagic");
     Facts {
         release: vermagic.and_then(|v| v.split(' ').next()).map(str::to_owned),
-        build_id: build_id(image).map(<[u8]>::to_vec),
+        build_id: crate::facts::build_id(image),
         module_name: this_module_name(image).or_else(|| modinfo(image, "name")).map(str::to_owned),
         ..Facts::default()
     }
@@ -341,27 +341,6 @@ fn modinfo<'a>(image: &'a Image, key: &str) -> Option<&'a str> {
     let line =
         bytes.split(|b| *b == 0).find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
     std::str::from_utf8(line).ok()
-}
-
-/// The GNU build id in an image's notes: `.note.gnu.build-id` of a module, `.notes` of a vmlinux.
-pub(crate) fn build_id(image: &Image) -> Option<&[u8]> {
-    let notes = image.sections().iter().filter(|s| s.name.starts_with(".note"));
-    notes.into_iter().find_map(|section| build_id_in_notes(image.section_bytes(section)))
-}
-
-fn build_id_in_notes(mut notes: &[u8]) -> Option<&[u8]> {
-    let word = |bytes: &[u8], at: usize| {
-        bytes.get(at..at + 4)?.try_into().ok().map(|b| u32::from_le_bytes(b) as usize)
-    };
-    loop {
-        let (name_size, size, kind) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
-        let content = 12usize.checked_add(name_size.checked_next_multiple_of(4)?)?;
-        let end = content.checked_add(size)?;
-        if kind == elf::NT_GNU_BUILD_ID as usize && notes.get(12..12 + name_size)? == b"GNU\0" {
-            return notes.get(content..end).filter(|id| !id.is_empty());
-        }
-        notes = notes.get(end.checked_next_multiple_of(4)?..)?;
-    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ struct Camp {
     /// How many times the signature's entries, in table order, switch to this feature: one for a single object.
     runs: usize,
     first: u64,
+    last: u64,
 }
 
 /// All dissents, by index. `votes` must come in the order of the table; `generic` says of a signature that it
@@ -110,7 +111,75 @@ pub(crate) fn dissents<K: Hash + Eq>(votes: &[Vote<K>], generic: impl Fn(&K) -> 
         group_of_dissent.push(group);
     }
     join_runs(votes, &membership, &groups, &mut found, &group_of_dissent);
+    turn_sides(votes, &membership, &groups, &mut found, &group_of_dissent);
     found
+}
+
+/// A stale object may hold most entries of a signature, and would win the vote. Where that majority is one
+/// stretch of the table beside a proven run that is off by the very distance between the two sides, it is
+/// that object's: the others are right.
+fn turn_sides<K>(
+    votes: &[Vote<K>],
+    membership: &[usize],
+    groups: &[(Vec<Camp>, u32)],
+    found: &mut Vec<Dissent>,
+    group_of_dissent: &[usize],
+) {
+    let camp = |group: usize, feature| groups[group].0.iter().find(|c: &&Camp| c.feature == feature);
+    // Runs against a majority that is spread over the table: no single object is that.
+    let mut runs: Vec<(u64, u64, i64)> = found
+        .iter()
+        .zip(group_of_dissent)
+        .filter(|(d, _)| d.run_signatures > 1 && d.verdict == Verdict::Wrong)
+        .filter(|(d, group)| camp(**group, d.majority).is_some_and(|c| c.runs > 1))
+        .map(|(d, _)| (d.run.0, d.run.1, delta(d)))
+        .collect();
+    runs.dedup();
+    if runs.is_empty() {
+        return;
+    }
+    // Groups whose majority is the stale side, with the right feature and how many entries name it.
+    let mut turned: HashMap<usize, &Camp> = HashMap::new();
+    for (dissent, &group) in found.iter().zip(group_of_dissent) {
+        let (Some(majority), Some(own)) = (camp(group, dissent.majority), camp(group, dissent.feature))
+        else {
+            continue;
+        };
+        let off = -delta(dissent);
+        if majority.runs == 1 && stands_beside(&runs, majority, off) {
+            turned.insert(group, own);
+        }
+    }
+    let mut index = 0;
+    found.retain(|_| {
+        index += 1;
+        !turned.contains_key(&group_of_dissent[index - 1])
+    });
+    for (vote, group) in votes.iter().zip(membership) {
+        let Some(right) = turned.get(group).filter(|right| right.feature != vote.feature) else { continue };
+        found.push(Dissent {
+            index: vote.index,
+            feature: vote.feature,
+            majority: right.feature,
+            support: right.entries,
+            dissenters: 1,
+            example: right.first,
+            run: (vote.index, vote.index),
+            run_signatures: 1,
+            verdict: Verdict::Wrong,
+        });
+    }
+    found.sort_by_key(|d| d.index);
+}
+
+/// Whether a camp stands in or next to a proven run that is off by `distance`.
+fn stands_beside(runs: &[(u64, u64, i64)], camp: &Camp, distance: i64) -> bool {
+    /// Entries between two of one object that have a signature of their own.
+    const GAP: u64 = 16;
+    let from = runs.partition_point(|(_, last, _)| last.saturating_add(GAP) < camp.first);
+    let near =
+        runs.iter().skip(from).take(4).take_while(|(first, ..)| *first <= camp.last.saturating_add(GAP));
+    near.into_iter().any(|(.., delta)| *delta == distance)
 }
 
 /// What a camp proves against the majority. A stale object is one stretch of the table, so a feature that
@@ -125,7 +194,9 @@ fn verdict(own: &Camp, majority: &Camp, generic: bool) -> Verdict {
         let lone = own.entries == 1 && majority.entries >= 32;
         let shifted = off_by_little && majority.entries >= 16 && own.entries * 8 <= majority.entries;
         if lone || shifted { Verdict::Wrong } else { Verdict::Ambiguous }
-    } else if own.entries * 2 <= majority.entries {
+    } else if own.entries * 3 <= majority.entries {
+        // Two against one is no majority: 6.1's kvm-amd calls entry_ibpb twice for ENTRY_IBPB, once for
+        // IBPB_ON_VMEXIT.
         Verdict::Wrong
     } else {
         Verdict::Undecided
@@ -147,9 +218,10 @@ fn enlist((camps, last): &mut (Vec<Camp>, u32), index: u64, feature: u32) {
     *last = feature;
     if let Some(camp) = camps.iter_mut().find(|c| c.feature == feature) {
         camp.entries += 1;
+        camp.last = index;
         camp.runs += usize::from(switched);
     } else if camps.len() < MAX_CAMPS {
-        camps.push(Camp { feature, entries: 1, runs: 1, first: index });
+        camps.push(Camp { feature, entries: 1, runs: 1, first: index, last: index });
     }
 }
 
@@ -279,6 +351,32 @@ mod tests {
         assert!(
             found.iter().all(|d| d.verdict == Verdict::Wrong && d.run == (4, 7) && d.run_signatures == 3)
         );
+    }
+
+    #[test]
+    fn a_stale_object_loses_the_vote_that_it_would_win() {
+        #[rustfmt::skip]
+        let list = [
+            ('a', 1), ('b', 5), ('m', 3), ('b', 5), // a clean object
+            ('a', 2), ('b', 6), ('m', 4), ('m', 4), ('m', 4), // the stale one
+            ('a', 1), ('b', 5),
+        ];
+        let found = dissents(&votes(&list), |_| false);
+        assert_eq!(found.iter().map(|d| d.index).collect::<Vec<_>>(), [4, 5, 6, 7, 8]);
+        assert!(found.iter().all(|d| d.verdict == Verdict::Wrong && d.feature == d.majority + 1));
+    }
+
+    #[test]
+    fn a_clean_object_is_not_blamed_by_a_stale_one() {
+        #[rustfmt::skip]
+        let list = [
+            ('p', 10), ('q', 11), ('a', 1), ('a', 1), ('b', 5), // clean
+            ('a', 2), ('b', 6), ('p', 11), ('p', 11), ('q', 12), ('q', 12), // stale
+            ('b', 5), ('a', 1), ('b', 5), // clean
+        ];
+        let found = dissents(&votes(&list), |_| false);
+        let wrong: Vec<_> = found.iter().filter(|d| d.verdict == Verdict::Wrong).map(|d| d.index).collect();
+        assert_eq!(wrong, [5, 6, 7, 8, 9, 10]);
     }
 
     #[test]

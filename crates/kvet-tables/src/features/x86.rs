@@ -136,18 +136,21 @@ mod tests {
     use super::*;
     use crate::testimage::{A, TestImage};
 
+    const RODATA: u64 = 0xffff_ffff_8200_0000;
+    const STRINGS: u64 = RODATA + 0x1000;
+
     /// Two words of features and one of bugs, with names for 0*32+1, 1*32+3 and bug 2; `size` is ELF's.
     fn image(sized: bool) -> Image {
         let mut data = vec![0u8; 3 * 256 + 64];
-        for (slot, at) in [(1usize, 0x2000u64), (32 + 3, 0x2004), (64 + 2, 0x2009)] {
+        for (slot, at) in [(1usize, STRINGS), (32 + 3, STRINGS + 4), (64 + 2, STRINGS + 9)] {
             data[slot * 8..slot * 8 + 8].copy_from_slice(&at.to_le_bytes());
         }
         data[3 * 256..3 * 256 + 8].copy_from_slice(&u64::MAX.to_le_bytes());
         let mut t = TestImage::new(Arch::X86_64);
-        t.section(".rodata", 0x1000, A, &data).section(".str", 0x2000, A, b"vme\0smap\0meltdown\0");
+        t.section(".rodata", RODATA, A, &data).section(".str", STRINGS, A, b"vme\0smap\0meltdown\0");
         let size = if sized { 512 } else { 0 };
-        t.symbol("x86_cap_flags", 0x1000, size, SymbolKind::Object);
-        t.symbol("x86_bug_flags", 0x1200, size / 2, SymbolKind::Object);
+        t.symbol("x86_cap_flags", RODATA, size, SymbolKind::Object);
+        t.symbol("x86_bug_flags", RODATA + 0x200, size / 2, SymbolKind::Object);
         t.build()
     }
 
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_image_without_the_arrays_has_numbers_only() {
-        let image = TestImage::new(Arch::X86_64).section(".rodata", 0x1000, A, &[0; 8]).build();
+        let image = TestImage::new(Arch::X86_64).section(".rodata", RODATA, A, &[0; 8]).build();
         let features = Features::read(&image);
         assert_eq!(features.limit(), None);
         assert_eq!(features.name(&image, 308), "9*32+20");

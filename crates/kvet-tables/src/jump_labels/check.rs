@@ -1,5 +1,6 @@
 //! What is proved of each entry.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use kvet_finding::{Finding, Severity};
@@ -7,8 +8,9 @@ use kvet_image::{Arch, Image, VirtAddr};
 
 use super::keys::{KEY_SIZE, KeyHome, StaticKey};
 use super::place::{self, Function, Object};
-use super::{JumpLabel, JumpTable, arm64, scan, x86};
-use crate::{Context, TableReport, disasm};
+use super::traps::Traps;
+use super::{JumpLabel, JumpTable, arm64, x86};
+use crate::{Context, TableReport, alternatives, disasm, runs};
 
 /// What stands at a site.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,19 +45,21 @@ pub(super) fn check(context: &Context<'_>) -> TableReport {
         Ok(table) => table,
         Err(report) => return report.clone(),
     };
-    let mut checker = Checker::new(context.image, table);
+    let mut checker = Checker::new(context, table);
     checker.run();
     checker.into_report()
 }
 
 /// The checks of one table, and what they have found.
 struct Checker<'a> {
+    context: &'a Context<'a>,
     image: &'a Image,
     table: &'a JumpTable,
     sites: Vec<Site>,
     /// objtool has marked the nops of this image in bit 1.
     marked: bool,
-    wording: std::cell::OnceCell<x86::Wording>,
+    wording: OnceCell<x86::Wording>,
+    traps: OnceCell<Traps>,
     findings: Vec<Finding>,
     /// The function of the entry before: those of one function stand together.
     function: Option<Function<'a>>,
@@ -66,15 +70,18 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(image: &'a Image, table: &'a JumpTable) -> Self {
+    fn new(context: &'a Context<'a>, table: &'a JumpTable) -> Self {
+        let image = context.image;
         let sites: Vec<Site> = table.labels.iter().map(|label| site(image, label.code)).collect();
         let marked = image.arch() == Arch::X86_64 && marks_nops(table, &sites);
         Checker {
+            context,
             image,
             table,
             sites,
             marked,
-            wording: std::cell::OnceCell::new(),
+            wording: OnceCell::new(),
+            traps: OnceCell::new(),
             findings: Vec::new(),
             function: None,
             homeless: 0,
@@ -94,6 +101,11 @@ impl<'a> Checker<'a> {
             self.check_entry(label, site, fault.is_none(), &mut boundaries);
         }
         self.check_shared_sites();
+        let alternatives = match self.image.arch() {
+            Arch::X86_64 => x86_alternatives(self.context),
+            Arch::Arm64 => arm64_alternatives(self.context),
+        };
+        self.check_other_sites("alternatives", alternatives);
         self.findings.sort_by_key(|finding| finding.index);
     }
 
@@ -267,8 +279,32 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// No other table patches the bytes of a site: `others` are its sites, from and to, in any order, with the
+    /// index of their entry.
+    fn check_other_sites(&mut self, table: &'static str, mut others: Vec<OtherSite>) {
+        others.sort_unstable();
+        let mut order: Vec<usize> = (0..self.table.labels.len()).collect();
+        order.sort_unstable_by_key(|&i| self.table.labels[i].code);
+        // Sites of one table hardly overlap, so that the widest says how far back to look.
+        let widest = others.iter().map(|(from, to, _)| to.0.saturating_sub(from.0)).max().unwrap_or(0);
+        let mut first = 0;
+        for i in order {
+            let label = &self.table.labels[i];
+            let end = label.code.wrapping_offset(self.sites[i].size.cast_signed());
+            while others.get(first).is_some_and(|(from, ..)| from.0.saturating_add(widest) <= label.code.0) {
+                first += 1;
+            }
+            let near = others[first..].iter().take_while(|(from, ..)| *from < end);
+            let hit = near.copied().find(|(_, to, _)| *to > label.code);
+            if let Some((from, _, index)) = hit {
+                self.report_other_site(&label.clone(), table, from, index);
+            }
+        }
+    }
+
     fn wording(&self) -> x86::Wording {
-        *self.wording.get_or_init(|| x86::Wording::of(self.image))
+        // A module is patched by its kernel.
+        *self.wording.get_or_init(|| x86::Wording::of(self.context.kernel.unwrap_or(self.image)))
     }
 
     fn key_label(&self, label: &JumpLabel) -> String {
@@ -321,7 +357,39 @@ impl<'a> Checker<'a> {
             self.key_label(label),
             if enabled { "disabled" } else { "enabled" }
         );
-        attach(finding, outcome, when)
+        self.attach(finding, outcome, when)
+    }
+
+    /// Adds an outcome to a finding. What has no line of its own shows the trap's.
+    fn attach(&self, finding: Finding, outcome: x86::Outcome, when: String) -> Finding {
+        let traps = || self.traps.get_or_init(|| Traps::read(self.context));
+        match outcome {
+            x86::Outcome::Patched => finding,
+            x86::Outcome::BadLength => {
+                let line = traps().length.as_deref();
+                finding.at_boot_when(
+                    line.unwrap_or("kernel BUG at arch/x86/kernel/jump_label.c:25!"),
+                    true,
+                    when,
+                )
+            }
+            x86::Outcome::OutOfReach => {
+                // The line differs between versions: 123, 125, 116, 117.
+                let line = traps().reach.as_deref();
+                finding.at_boot_when(
+                    line.unwrap_or("kernel BUG at arch/x86/include/asm/text-patching.h"),
+                    true,
+                    when,
+                )
+            }
+            x86::Outcome::Unexpected(line) => {
+                let finding = finding.at_boot_when(line, true, when);
+                match &traps().unexpected {
+                    Some(then) => finding.with("then", then.as_str()),
+                    None => finding,
+                }
+            }
+        }
     }
 
     fn report_code(&mut self, label: &JumpLabel) {
@@ -474,9 +542,7 @@ impl<'a> Checker<'a> {
     }
 
     fn report_duplicate(&mut self, first: &JumpLabel, second: &JumpLabel) {
-        // Entries of one function stand together in the table: the stranger among its neighbours is the copy.
-        let (kept, copy) =
-            if self.misfit(first) > self.misfit(second) { (second, first) } else { (first, second) };
+        let (kept, copy) = if self.is_stranger(first, second) { (second, first) } else { (first, second) };
         let keys = if kept.key == copy.key {
             format!("key {}", self.key_label(copy))
         } else {
@@ -518,15 +584,55 @@ impl<'a> Checker<'a> {
                 self.key_label(copy)
             )
         };
-        attach(finding, outcome, when)
+        self.attach(finding, outcome, when)
     }
 
-    /// How far an entry's site is from its neighbours' in the table.
+    /// Which of two entries of one site does not belong to it: whether the first. Entries of one function stand
+    /// together in the table, in the order of the text.
+    fn is_stranger(&self, first: &JumpLabel, second: &JumpLabel) -> bool {
+        if first.index.abs_diff(second.index) != 1 {
+            return self.misfit(first) > self.misfit(second);
+        }
+        // Neighbours: a site without an entry beside this one is the stranger's own.
+        let site = self.sites[first.index as usize];
+        let (low, high) = if first.index < second.index { (first, second) } else { (second, first) };
+        let after = low.code.wrapping_offset(site.size.cast_signed());
+        if self.is_orphan(after) {
+            return first.index == high.index;
+        }
+        let before = [-2, -4, -5].map(|distance| low.code.wrapping_offset(distance));
+        let mut before = before.into_iter().filter(|at| self.is_orphan(*at));
+        if before.any(|at| at.wrapping_offset(site_size(self.image, at)) == low.code) {
+            return first.index == low.index;
+        }
+        self.misfit(first) > self.misfit(second)
+    }
+
+    /// Whether a nop stands there that no entry names.
+    fn is_orphan(&self, at: VirtAddr) -> bool {
+        site(self.image, at).form == Form::Nop && self.table.labels.iter().all(|label| label.code != at)
+    }
+
+    /// How far out of its way the table goes for an entry, from the entry before to the one after.
     fn misfit(&self, label: &JumpLabel) -> u64 {
         let i = label.index as usize;
-        let near = [i.checked_sub(1), i.checked_add(1)];
-        let distance = |j: usize| self.table.labels.get(j).map(|other| other.code.0.abs_diff(label.code.0));
-        near.into_iter().flatten().filter_map(distance).min().unwrap_or(u64::MAX)
+        let near = |j: Option<usize>| j.and_then(|j| self.table.labels.get(j)).map(|other| other.code.0);
+        detour(near(i.checked_sub(1)), label.code.0, near(i.checked_add(1)))
+    }
+
+    fn report_other_site(&mut self, label: &JumpLabel, table: &'static str, from: VirtAddr, index: u64) {
+        let finding = self
+            .entry_finding(
+                "jump-labels/shared-with-alternative",
+                label,
+                format!(
+                    "the site lies in code that entry {index} of {table} replaces, at {}: which of the two has the \
+                     last word depends on when each is patched",
+                    self.described(from)
+                ),
+            )
+            .with("other entry", index);
+        self.findings.push(finding);
     }
 
     fn report_overlap(&mut self, label: &JumpLabel, first: &JumpLabel, size: u64) {
@@ -619,9 +725,12 @@ impl<'a> Checker<'a> {
         let unknown: u64 = unknown.map(|key| u64::from(key.entries)).sum();
         let mut skipped = Vec::new();
         if unknown > 0 {
+            let advice = match self.context.kernel {
+                Some(_) => "in another module, or in a kernel whose symbols leave out data",
+                None => "in another file (give the kernel that the module is for)",
+            };
             skipped.push(format!(
-                "{unknown} entries have their key in another file: their initial state is not checked (give the \
-                 kernel that the module is for)."
+                "{unknown} entries have their key {advice}: their initial state is not checked."
             ));
         }
         if self.image.symbols().is_empty() {
@@ -645,18 +754,34 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Adds an outcome to a finding.
-fn attach(finding: Finding, outcome: x86::Outcome, when: String) -> Finding {
-    match outcome {
-        x86::Outcome::Patched => finding,
-        x86::Outcome::BadLength => {
-            finding.at_boot_when("kernel BUG at arch/x86/kernel/jump_label.c:25!", true, when)
+fn site_size(image: &Image, at: VirtAddr) -> i64 {
+    site(image, at).size.cast_signed()
+}
+
+/// The way from `before` over `at` to `after`, less the straight way.
+pub(crate) fn detour(before: Option<u64>, at: u64, after: Option<u64>) -> u64 {
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            let way = before.abs_diff(at).saturating_add(at.abs_diff(after));
+            way - before.abs_diff(after).min(way)
         }
-        x86::Outcome::OutOfReach => {
-            finding.at_boot_when("kernel BUG at arch/x86/include/asm/text-patching.h", true, when)
-        }
-        x86::Outcome::Unexpected(line) => finding.at_boot_when(line, true, when),
+        (Some(one), None) | (None, Some(one)) => one.abs_diff(at),
+        (None, None) => 0,
     }
+}
+
+/// A site of another table: from, to, index of its entry.
+type OtherSite = (VirtAddr, VirtAddr, u64);
+
+fn x86_alternatives(context: &Context<'_>) -> Vec<OtherSite> {
+    let entries =
+        alternatives::x86::entries(context).map(|table| table.entries.as_slice()).unwrap_or_default();
+    entries.iter().map(|entry| (entry.site, entry.site_end(), entry.index)).collect()
+}
+
+fn arm64_alternatives(context: &Context<'_>) -> Vec<OtherSite> {
+    let entries = &context.arm64_alternatives().entries;
+    entries.iter().zip(0..).map(|(entry, index)| (entry.orig, entry.orig_end(), index)).collect()
 }
 
 /// Whether most nops carry objtool's mark.
@@ -724,7 +849,7 @@ fn key_fault(
     let (Some(enabled), Some(word)) = (key.enabled, key.type_word) else { return Some(KeyFault::Nowhere) };
     // The one executable section of a flat image holds its read-only data too, and in that what becomes read-only
     // after init.
-    let coarse = scan::is_coarse(image) && section.access.execute;
+    let coarse = runs::is_coarse(image) && section.access.execute;
     if !section.access.write && !coarse {
         return Some(KeyFault::NotData(section.name.clone()));
     }

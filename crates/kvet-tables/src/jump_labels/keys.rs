@@ -72,7 +72,7 @@ pub(super) fn read(context: &Context<'_>, labels: &[JumpLabel]) -> Vec<StaticKey
 }
 
 fn read_key(context: &Context<'_>, addr: VirtAddr, entries: usize) -> StaticKey {
-    let (home, name, values) = match undefined(context.image, addr) {
+    let (home, name, values) = match context.image.extern_around(addr) {
         None => {
             let values = values(context.image, addr);
             let home = if values.is_some() { KeyHome::Image } else { KeyHome::Nowhere };
@@ -96,15 +96,6 @@ fn read_key(context: &Context<'_>, addr: VirtAddr, entries: usize) -> StaticKey 
         type_word: values.map(|(_, word)| word),
         entries: u32::try_from(entries).unwrap_or(u32::MAX),
     }
-}
-
-/// A module's undefined symbol that a key is part of, with the offset into it: a tracepoint's key stands 8 bytes
-/// into the tracepoint.
-fn undefined(image: &Image, addr: VirtAddr) -> Option<(&str, u64)> {
-    [0, 8].into_iter().find_map(|into| {
-        let name = image.extern_at(VirtAddr(addr.0.checked_sub(into)?))?;
-        Some((name, into))
-    })
 }
 
 fn object_name(image: &Image, addr: VirtAddr) -> Option<String> {

@@ -34,12 +34,17 @@ mod keys;
 mod place;
 mod read;
 mod scan;
+#[cfg(test)]
+mod tests;
+mod traps;
 mod x86;
 
 #[cfg(test)]
 mod real;
 
+pub(crate) use check::detour;
 pub(crate) use find::find;
+pub(crate) use keys::initial_bytes;
 pub use keys::{KeyHome, StaticKey};
 pub use read::{JumpLabel, JumpTable};
 

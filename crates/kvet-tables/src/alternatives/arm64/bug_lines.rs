@@ -39,22 +39,16 @@ impl BugLines {
     }
 }
 
-/// File and line of every BUG (no WARN) of that file.
+/// File and line of every BUG (no WARN) of that file, in the kernel that applies the alternatives.
 fn bugs(context: &Context<'_>) -> Vec<(String, u16)> {
-    const WARNING: u16 = 1;
-    const SIZE: u64 = 12;
-    let image = context.kernel.unwrap_or(context.image);
-    let Some(bounds) =
-        crate::Bounds::locate(image, "__bug_table", "__start___bug_table", "__stop___bug_table")
-    else {
-        return Vec::new();
+    let (image, table) = match context.kernel {
+        Some(kernel) => (kernel, context.kernel_bugs()),
+        None => (context.image, context.bugs()),
     };
-    (0..bounds.len() / SIZE)
-        .filter_map(|i| {
-            let at = bounds.start.checked_add(i * SIZE)?;
-            let (line, flags) = (image.u16(at.checked_add(8)?)?, image.u16(at.checked_add(10)?)?);
-            let file = image.cstr(image.rel32(at.checked_add(4)?)?, 256)?;
-            (flags & WARNING == 0 && file.ends_with(FILE)).then(|| (file.to_owned(), line))
-        })
+    let entries = table.into_iter().flat_map(|table| table.entries(image));
+    entries
+        .filter(|bug| !bug.is_warning())
+        .filter_map(|bug| Some((bug.file?.to_owned(), bug.line)))
+        .filter(|(file, _)| file.ends_with(FILE))
         .collect()
 }

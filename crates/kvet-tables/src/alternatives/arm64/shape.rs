@@ -232,9 +232,12 @@ fn is_patch_nops(image: &Image, addr: VirtAddr) -> bool {
     function_name(image, addr) == Some(PATCH_NOPS)
 }
 
-/// A function by its name; EL2 code knows the kernel's functions under an alias with a prefix
+/// A function by its name, also one that a module imports; EL2 code knows the kernel's functions under an alias with a prefix
 /// (`KVM_NVHE_ALIAS` in arch/arm64/kernel/image-vars.h).
 fn function_name(image: &Image, addr: VirtAddr) -> Option<&str> {
+    if let Some(name) = image.extern_at(addr) {
+        return Some(name);
+    }
     let (symbol, into) = image.symbol_at(addr)?;
     (into == 0).then(|| symbol.name.strip_prefix("__kvm_nvhe_").unwrap_or(symbol.name))
 }

@@ -1,17 +1,21 @@
 //! The checks of one entry: the kernel's own, and what must hold for the patched text to be code.
 
-use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
-use iced_x86::{Instruction, OpKind};
+use iced_x86::{Instruction, OpKind, Register};
 use kvet_finding::{AtBoot, Finding, Severity};
 use kvet_image::{Image, Kind, VirtAddr};
 
-use super::bugtable::Bug;
-use super::traps::{NO_INDIRECT_CALL, NOT_A_CALL, Traps};
+use super::code::{Code, Sequence};
+use super::traps::{Bug, NO_INDIRECT_CALL, NOT_A_CALL, Traps};
 use super::vdso::Vdso;
-use super::{Alternative, Alternatives, REPLACEMENTS, Span};
-use crate::disasm::{self, x86::Mode, x86::NotWhole, x86::decode_each_in, x86::relative_target};
+use super::{Alternative, Alternatives, Kernel, REPLACEMENTS, Span};
+use crate::disasm::{
+    self,
+    x86::{Mode, NotWhole},
+};
 use crate::features::x86::{ALWAYS, Features};
 use crate::{Context, TableReport};
 
@@ -80,11 +84,14 @@ impl<'a> Scope<'a> {
 /// One table's check: what it needs, and what it found.
 pub(super) struct Checker<'a> {
     pub(super) image: &'a Image,
-    pub(super) kernel: Option<&'a Image>,
+    kernel: Option<Kernel<'a>>,
     pub(super) table: &'a Alternatives,
     pub(super) scope: Scope<'a>,
-    pub(super) features: Features,
-    traps: OnceCell<Option<Traps>>,
+    features: Features,
+    pub(super) code: Rc<Code<'a>>,
+    /// Whether an address that a replacement calls is inside a function, not its start: asked thousands of
+    /// times of a few.
+    inside: HashMap<VirtAddr, bool>,
     limit: Option<u32>,
     stop: Option<u64>,
     pub(super) name: &'static str,
@@ -105,25 +112,36 @@ pub(super) use rule;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(
-        context: &Context<'a>,
+        context: &'a Context<'a>,
         table: &'a Alternatives,
         scope: Scope<'a>,
         name: &'static str,
     ) -> Checker<'a> {
         let image = context.image;
-        let kernel = if image.kind() == Kind::Module { context.kernel } else { Some(image) };
-        let features = kernel.map(Features::read).unwrap_or_default();
+        let kernel = Kernel::of(context);
+        let features = kernel.map(|k| k.features().clone()).unwrap_or_default();
         let report = TableReport::new(name, Some(table.bounds.located_by.clone()));
-        let traps = OnceCell::new();
-        let mut checker =
-            Checker { image, kernel, table, scope, features, traps, limit: None, stop: None, name, report };
+        let code = Rc::new(Code::read(image, scope.mode, &table.entries));
+        let mut checker = Checker {
+            image,
+            kernel,
+            table,
+            scope,
+            features,
+            code,
+            inside: HashMap::new(),
+            limit: None,
+            stop: None,
+            name,
+            report,
+        };
         checker.limit = checker.code_limit().or_else(|| checker.features.limit());
         checker
     }
 
     /// The kernel's traps, read when they are first needed: most modules never ask.
-    fn traps(&self) -> Option<&Traps> {
-        self.traps.get_or_init(|| self.kernel.and_then(Traps::read)).as_ref()
+    fn traps(&self) -> Option<&'a Traps> {
+        self.kernel?.traps()
     }
 
     /// The limit that vmlinux's code compares with. For a module the arrays' sizes do: its kernel was checked.
@@ -236,7 +254,7 @@ impl<'a> Checker<'a> {
     /// A feature by name.
     pub(super) fn feature_name(&self, feature: u16) -> String {
         match self.kernel {
-            Some(kernel) => self.features.name(kernel, feature),
+            Some(kernel) => self.features.name(kernel.image, feature),
             None => self.features.name(self.image, feature),
         }
     }
@@ -255,6 +273,18 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// 7.x applies only the last entry of a site that is eligible: which ones stand behind this one.
+    fn preferred(&self, entry: &Alternative) -> Option<String> {
+        if !self.traps().is_some_and(Traps::checks_whole_sites) {
+            return None;
+        }
+        let after = usize::try_from(entry.index).ok()?.checked_add(1)?;
+        let later = self.table.entries.get(after..)?.iter().take_while(|e| e.site == entry.site);
+        let names: Vec<String> = later.map(|e| self.condition_text(e)).collect();
+        (!names.is_empty())
+            .then(|| format!("where no later entry of the site applies ({})", names.join(", ")))
+    }
+
     /// What a boot shows of a trap at an entry, if the kernel comes there.
     fn boot(&self, entry: &Alternative, line: String, fatal: bool, patched_only: bool) -> AtBoot {
         let mut when = Vec::new();
@@ -263,6 +293,7 @@ impl<'a> Checker<'a> {
         }
         if patched_only {
             when.extend(self.condition(entry));
+            when.extend(self.preferred(entry));
         }
         if let Some(stop) = self.stop.filter(|&stop| stop < entry.index) {
             when.push(format!("once entry {stop} is repaired, where this kernel stops first"));
@@ -270,10 +301,6 @@ impl<'a> Checker<'a> {
         let when = (!when.is_empty()).then(|| when.join(", "));
         // A BUG while a module loads ends the process that loads it, not the boot.
         AtBoot { line, when, fatal: fatal && self.image.kind() != Kind::Module }
-    }
-
-    fn bug_line(bug: &Bug) -> String {
-        format!("kernel BUG at {}:{}!", bug.file, bug.line)
     }
 
     fn with_bug(
@@ -284,7 +311,7 @@ impl<'a> Checker<'a> {
         patched: bool,
     ) -> Finding {
         if let Some(bug) = bug {
-            finding.at_boot = Some(self.boot(entry, Self::bug_line(bug), true, patched));
+            finding.at_boot = Some(self.boot(entry, bug.says.clone(), true, patched));
         }
         finding
     }
@@ -422,8 +449,19 @@ impl<'a> Checker<'a> {
             self.report.findings.push(finding);
             return false;
         }
-        let Some(bytes) = entry.site_bytes(self.image) else { return false };
-        let Err(error) = decode_each_in(self.scope.mode, entry.site, bytes, |_| {}) else { return true };
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.site(entry) else { return false };
+        if let Some(&padding @ (0xcc | 0x00)) = sequence.bytes.first() {
+            // No alternative's original begins with int3 or with zeros: this is what fills gaps between functions.
+            let message = format!(
+                "entry {} patches {} bytes at {}: it begins with {padding:#04x}, which fills gaps between functions",
+                entry.index, entry.site_len, entry.site
+            );
+            let finding = self.finding(rule!(self, "site"), Severity::Error, entry, message);
+            self.report.findings.push(finding);
+            return false;
+        }
+        let Some(error) = sequence.fault else { return true };
         let finding = self.finding(
             rule!(self, "original-instructions"),
             Severity::Error,
@@ -435,7 +473,11 @@ impl<'a> Checker<'a> {
                 not_whole(error)
             ),
         );
-        let whole = disasm::code(self.image, entry.site, self.image.bytes_up_to(entry.site, bytes.len() + 8));
+        let whole = disasm::code(
+            self.image,
+            entry.site,
+            self.image.bytes_up_to(entry.site, sequence.bytes.len() + 8),
+        );
         self.report.findings.push(finding.with("code at the site", whole));
         false
     }
@@ -456,8 +498,9 @@ impl<'a> Checker<'a> {
             self.report.findings.push(finding);
             return false;
         }
-        let Some(bytes) = entry.replacement_bytes(self.image) else { return false };
-        let Err(error) = decode_each_in(self.scope.mode, start, bytes, |_| {}) else { return true };
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.replacement(entry) else { return false };
+        let Some(error) = sequence.fault else { return true };
         let mut finding = self.finding(
             rule!(self, "replacement-instructions"),
             Severity::Error,
@@ -480,41 +523,39 @@ impl<'a> Checker<'a> {
     /// The line of a WARN, in the form of this kernel's own format string (kernel/panic.c, `__warn`). Vmlinux
     /// is patched by the first task on the first CPU.
     fn warning_line(&self, bug: &Bug) -> Option<String> {
-        let kernel = self.kernel?;
+        let kernel = self.kernel?.image;
+        let at = bug.place.as_ref()?;
         let place = kernel.symbolize(bug.addr)?;
         let has = |format: &[u8]| memchr::memmem::find(kernel.raw(), format).is_some();
         if has(b"WARNING: CPU: %d PID: %d at %s:%d %pS") {
-            return Some(format!("WARNING: CPU: 0 PID: 0 at {}:{} {place}", bug.file, bug.line));
+            return Some(format!("WARNING: CPU: 0 PID: 0 at {at} {place}"));
         }
         has(b"WARNING: %s:%d at %pS, CPU#%d: %s/%d")
-            .then(|| format!("WARNING: {}:{} at {place}, CPU#0: swapper/0/0", bug.file, bug.line))
+            .then(|| format!("WARNING: {at} at {place}, CPU#0: swapper/0/0"))
     }
 
     fn check_branches(&mut self, entry: &Alternative) {
-        let Some(bytes) = entry.replacement_bytes(self.image) else { return };
-        let mut relative = Vec::new();
-        // Decoding succeeded before, or this is not reached.
-        let _ = decode_each_in(self.scope.mode, entry.replacement, bytes, |i| {
-            if let Some(target) = relative_target(i) {
-                relative.push((*i, VirtAddr(target)));
-            }
-        });
-        for (instruction, target) in relative {
-            let inside = target >= entry.replacement && target <= entry.replacement_end();
-            if !inside {
-                self.check_branch(entry, &instruction, target);
+        let code = Rc::clone(&self.code);
+        let Some(sequence) = code.replacement(entry) else { return };
+        for i in &sequence.instructions {
+            let Some(target) = Sequence::target(i, entry.replacement) else { continue };
+            if !sequence.is_inside(target, entry.replacement) {
+                self.check_branch(entry, i, target);
             }
         }
     }
 
+    /// `i` is decoded at address 0.
     fn check_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr) {
         let is_branch = i.op_kinds().any(|kind| kind == OpKind::NearBranch64);
-        let place = self.place(target);
+        // A per-CPU operand is an offset, and a module's data operand may lie inside another image's object.
+        let elsewhere = i.segment_prefix() != Register::None || self.image.kind() == Kind::Module;
         let reaches_something = match is_branch {
             true => self.scope.is_code(target),
-            false => self.image.section_at(target).is_some() || self.image.extern_at(target).is_some(),
+            false => elsewhere || self.image.section_at(target).is_some(),
         };
         if !reaches_something {
+            let place = self.place(target);
             let what = if is_branch { "branches to" } else { "addresses" };
             let message =
                 format!("the replacement of entry {} {what} {place}, where nothing is", entry.index);
@@ -523,6 +564,7 @@ impl<'a> Checker<'a> {
             return;
         }
         if i.is_call_near() && self.is_inside_a_function(target) {
+            let place = self.place(target);
             let message = format!(
                 "the replacement of entry {} calls {place}, which is no function's start",
                 entry.index
@@ -535,8 +577,9 @@ impl<'a> Checker<'a> {
         }
         let relocates_all = self.traps().is_none_or(|t| t.relocates_all);
         if relocates_all {
-            self.check_short_branch(entry, i, target, &place);
+            self.check_short_branch(entry, i, target);
         } else {
+            let place = self.place(target);
             let message = format!(
                 "the replacement of entry {} names {place} by its distance in an instruction that this kernel copies as it is: it would name another place at the site",
                 entry.index
@@ -549,11 +592,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A branch of one byte's reach, moved from the replacement to the site (`apply_reloc_n(8, ...)`).
-    fn check_short_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr, place: &str) {
+    fn check_short_branch(&mut self, entry: &Alternative, i: &Instruction, target: VirtAddr) {
+        let place = || self.place(target);
         if i.is_loop() || i.is_loopcc() || i.is_jcx_short() {
             let message = format!(
-                "the replacement of entry {} goes to {place} by an instruction that the kernel never relocates",
-                entry.index
+                "the replacement of entry {} goes to {} by an instruction that the kernel never relocates",
+                entry.index,
+                place()
             );
             let finding = self.finding(rule!(self, "branch-reach"), Severity::Error, entry, message);
             self.report.findings.push(finding);
@@ -562,15 +607,15 @@ impl<'a> Checker<'a> {
         if !i.is_jcc_short() && !i.is_jmp_short() {
             return;
         }
-        let into = i.next_ip().wrapping_sub(entry.replacement.0);
-        let next = entry.site.0.wrapping_add(into);
+        let next = entry.site.0.wrapping_add(i.next_ip());
         let distance = target.0.wrapping_sub(next) as i64;
         if i8::try_from(distance).is_ok() {
             return;
         }
         let message = format!(
-            "a short branch in the replacement of entry {} goes to {place}, {distance} bytes from where it would stand at the site: one byte does not hold that",
-            entry.index
+            "a short branch in the replacement of entry {} goes to {}, {distance} bytes from where it would stand at the site: one byte does not hold that",
+            entry.index,
+            place()
         );
         let finding = self.finding(rule!(self, "branch-reach"), Severity::Error, entry, message);
         let reach = self.traps().and_then(|t| t.reach.as_ref());
@@ -579,9 +624,12 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether symbols say that an address is neither a function's start nor outside all functions.
-    fn is_inside_a_function(&self, target: VirtAddr) -> bool {
-        self.image.extern_at(target).is_none()
-            && self.image.symbol_at(target).is_some_and(|(_, offset)| offset != 0)
+    fn is_inside_a_function(&mut self, target: VirtAddr) -> bool {
+        let image = self.image;
+        *self.inside.entry(target).or_insert_with(|| {
+            image.extern_at(target).is_none()
+                && image.symbol_at(target).is_some_and(|(_, offset)| offset != 0)
+        })
     }
 
     fn place(&self, target: VirtAddr) -> String {
@@ -617,9 +665,23 @@ impl<'a> Checker<'a> {
         );
         finding.at_boot = Some(self.boot(entry, line.to_owned(), true, true));
         if let Some(bug) = bug {
-            finding = finding.with("then", Self::bug_line(bug));
+            finding = finding.with("then", bug.says.clone());
         }
         self.report.findings.push(finding);
+    }
+
+    /// Kernels of 6.11 to 6.15 give two entries of one site the longer length, and then find that a direct call's
+    /// site has not 6 bytes. That they do shows in the line of the length's check, which stands before the
+    /// feature's, and in the call's check being there.
+    pub(super) fn boot_of_unequal_lengths(&self, a: &Alternative, b: &Alternative) -> Option<AtBoot> {
+        let traps = self.traps()?;
+        let longest = a.site_len.max(b.site_len);
+        if traps.checks_whole_sites() || longest == 6 || longest > MAX_PATCH_LEN {
+            return None;
+        }
+        traps.no_indirect_call.as_ref()?;
+        let direct = [a, b].into_iter().find(|e| e.direct_call)?;
+        Some(self.boot(direct, NO_INDIRECT_CALL.to_owned(), true, true))
     }
 
     /// A call of `BUG_func` is a placeholder: without the flag it would be called.
@@ -645,7 +707,7 @@ impl<'a> Checker<'a> {
 /// What kernels before 6.4 relocate (`apply_alternatives`, `recompute_jump`): a replacement that is one 5-byte
 /// call, or one that is 5 bytes long and begins with a jmp.
 fn relocated_by_old_kernels(entry: &Alternative, i: &Instruction) -> bool {
-    let first = i.ip() == entry.replacement.0;
+    let first = i.ip() == 0;
     first && entry.replacement_len == 5 && (i.is_call_near() || i.is_jmp_near())
 }
 

@@ -8,15 +8,16 @@
 
 use std::collections::HashMap;
 
-use iced_x86::{Instruction, Mnemonic, OpKind};
+use iced_x86::{Mnemonic, OpKind};
 use kvet_finding::{Finding, Severity};
-use kvet_image::{Image, VirtAddr};
+use kvet_image::{Kind, VirtAddr};
 
 use super::Alternative;
 use super::checker::{Checker, rule};
+use super::code::Sequence;
 use crate::alternatives::agreement::{Dissent, Verdict, Vote, dissents};
 use crate::disasm;
-use crate::disasm::x86::{Mode, decode_each_in, decode_one, relative_target};
+use crate::disasm::x86::decode_one;
 use crate::features::x86::ALWAYS;
 
 /// Plain instructions that kernels use for several features, with those features' numbers: other disagreement
@@ -34,12 +35,21 @@ const KNOWN_USES: &[(&[u8], &[u16])] = &[
     (&[0x0f, 0x01, 0xcb], &[9 * 32 + 20, 12 * 32 + 6]),
 ];
 
+/// The functions that issue an IBPB, and the features they are called for: ENTRY_IBPB, IBPB_ON_VMEXIT, IBPB,
+/// USE_IBPB.
+const IBPB_FUNCTIONS: &[&str] = &["entry_ibpb", "write_ibpb"];
+const IBPB_USES: &[u16] = &[11 * 32 + 10, 11 * 32 + 26, 7 * 32 + 26, 7 * 32 + 21];
+
+/// A module has few entries, and what they agree on is chance sooner: so many must agree against one.
+const ENOUGH_IN_A_MODULE: usize = 8;
+
 impl Checker<'_> {
     pub(super) fn check_consistency(&mut self) {
         let tests = self.feature_tests();
         self.prove("features agree with the bit that the unpatched code tests, where it tests one", |c| {
             c.compare_with_tests(&tests);
         });
+        self.prove("every static_cpu_has has its two entries", |c| c.check_pairs(&tests));
         self.prove("one replacement names one feature", |c| c.compare_features(&tests));
         self.prove("one replacement stands for one original", Self::compare_originals);
     }
@@ -128,7 +138,9 @@ impl Checker<'_> {
             .and_then(|i| self.table.entries.get(i))
             .is_none_or(|after| after.site != entry.site);
         let expected = if first_of_site && !last_of_site { ALWAYS } else { tested };
-        if entry.feature == expected && !entry.not {
+        // Alone, it is the pair that is wrong, and `check_pairs` says so.
+        let alone = first_of_site && last_of_site && entry.feature == ALWAYS;
+        if (entry.feature == expected || alone) && !entry.not {
             return None;
         }
         let not = if entry.not { "not " } else { "" };
@@ -142,22 +154,81 @@ impl Checker<'_> {
         ))
     }
 
+    /// A `static_cpu_has` with one entry has lost the other, which stands beside it in the table and patches
+    /// something else.
+    fn check_pairs(&mut self, tests: &[Option<Test>]) {
+        let table = self.table;
+        let mut pairs = 0usize;
+        let mut lone = Vec::new();
+        let mut index = 0;
+        for group in table.entries.chunk_by(|a, b| a.site == b.site) {
+            match group {
+                [_, _] if tests.get(index).is_some_and(Option::is_some) => pairs += 1,
+                [one] if tests.get(index).is_some_and(Option::is_some) => lone.push(one),
+                _ => {}
+            }
+            index += group.len();
+        }
+        // Where single entries are no exception, they are how that kernel writes it.
+        if lone.len() * 8 > pairs {
+            return;
+        }
+        for one in lone {
+            let lost =
+                if one.feature == ALWAYS { one.index.checked_add(1) } else { one.index.checked_sub(1) };
+            let entry = lost.and_then(|i| table.entries.get(usize::try_from(i).ok()?)).unwrap_or(one);
+            let message = format!(
+                "entry {} patches another site than entry {}, {}, where a static_cpu_has needs both",
+                entry.index, one.index, one.site
+            );
+            let finding = self.finding(rule!(self, "order"), Severity::Error, entry, message);
+            self.report.findings.push(finding.with("other entry", one.index));
+        }
+    }
+
     fn compare_features(&mut self, tests: &[Option<Test>]) {
         let table = self.table;
-        let mut signatures = Signatures::new(self.scope.mode);
+        let mut signatures = Signatures::default();
         let mut votes = Vec::with_capacity(table.entries.len());
         for (entry, test) in table.entries.iter().zip(tests) {
             if test.is_some() {
                 continue;
             }
-            let Some(signature) = signatures.of_replacement(self.image, entry) else { continue };
-            votes.push(Vote { index: entry.index, signature, feature: voted_feature(self.image, entry) });
+            let Some(sequence) = self.code.replacement(entry) else { continue };
+            let Some(signature) = signatures.of_replacement(sequence, entry.replacement) else { continue };
+            votes.push(Vote { index: entry.index, signature, feature: self.voted_feature(sequence, entry) });
         }
+        let is_module = self.image.kind() == Kind::Module;
         for dissent in dissents(&votes, |&id| signatures.is_generic(id)) {
-            if dissent.verdict == Verdict::Wrong {
+            let enough = !is_module || dissent.support >= ENOUGH_IN_A_MODULE;
+            if dissent.verdict == Verdict::Wrong && enough {
                 self.report_dissent(&dissent);
             }
         }
+    }
+
+    /// The feature and flags in one number; features that a replacement is known to serve count as one.
+    fn voted_feature(&self, code: &Sequence<'_>, entry: &Alternative) -> u32 {
+        let known = KNOWN_USES.iter().find(|(bytes, _)| *bytes == code.bytes).map(|(_, uses)| *uses);
+        let uses = known.unwrap_or_else(|| if self.calls_ibpb(code, entry) { IBPB_USES } else { &[] });
+        let feature = match uses.first() {
+            Some(&first) if uses.contains(&entry.feature) => first,
+            _ => entry.feature,
+        };
+        u32::from(feature) | u32::from(entry.not) << 16 | u32::from(entry.direct_call) << 17
+    }
+
+    fn calls_ibpb(&self, code: &Sequence<'_>, entry: &Alternative) -> bool {
+        let [call] = code.instructions.as_slice() else { return false };
+        // Asked only of the features in question, so that no symbol is looked up for the many other calls.
+        if !call.is_call_near() || !IBPB_USES.contains(&entry.feature) {
+            return false;
+        }
+        Sequence::target(call, entry.replacement).is_some_and(|target| {
+            let name = self.image.extern_at(target);
+            let name = name.or_else(|| Some(self.image.symbol_at(target)?.0.name));
+            name.is_some_and(|name| IBPB_FUNCTIONS.contains(&name))
+        })
     }
 
     fn report_dissent(&mut self, dissent: &Dissent) {
@@ -197,15 +268,18 @@ impl Checker<'_> {
     /// original everywhere else.
     fn compare_originals(&mut self) {
         let table = self.table;
-        let mut replacements = Signatures::new(self.scope.mode);
-        let mut originals = Signatures::new(self.scope.mode);
+        let mut replacements = Signatures::default();
+        let mut originals = Signatures::default();
         let mut votes = Vec::with_capacity(table.entries.len());
         for entry in &table.entries {
-            let (Some(signature), Some(original)) =
-                (replacements.of_replacement(self.image, entry), originals.of_original(self.image, entry))
+            let (Some(replacement), Some(site)) = (self.code.replacement(entry), self.code.site(entry))
             else {
                 continue;
             };
+            let Some(signature) = replacements.of_replacement(replacement, entry.replacement) else {
+                continue;
+            };
+            let Some(original) = originals.of_original(site, entry.site) else { continue };
             votes.push(Vote { index: entry.index, signature, feature: original });
         }
         let wrong: Vec<Dissent> = dissents(&votes, |_| false)
@@ -255,65 +329,61 @@ impl Test {
     }
 }
 
-/// The feature and flags in one number; features that a plain instruction is known to serve count as one.
-fn voted_feature(image: &Image, entry: &Alternative) -> u32 {
-    let bytes = entry.replacement_bytes(image).unwrap_or(&[]);
-    let known = KNOWN_USES.iter().find(|(code, uses)| *code == bytes && uses.contains(&entry.feature));
-    let feature = known.and_then(|(_, uses)| uses.first()).copied().unwrap_or(entry.feature);
-    u32::from(feature) | u32::from(entry.not) << 16 | u32::from(entry.direct_call) << 17
-}
-
 /// Instruction sequences as numbers, equal where they do the same wherever they stand.
+#[derive(Default)]
 struct Signatures {
-    mode: Mode,
     ids: HashMap<Vec<u8>, u32>,
     generic: Vec<bool>,
     scratch: Vec<u8>,
 }
 
 impl Signatures {
-    fn new(mode: Mode) -> Signatures {
-        Signatures { mode, ids: HashMap::new(), generic: Vec::new(), scratch: Vec::new() }
-    }
-
     fn is_generic(&self, id: u32) -> bool {
         self.generic.get(id as usize).copied().unwrap_or(true)
     }
 
-    /// A replacement's; `None` for an empty one and for a lone jump, whose purpose is the site's.
-    fn of_replacement(&mut self, image: &Image, entry: &Alternative) -> Option<u32> {
-        let bytes = entry.replacement_bytes(image).filter(|b| !b.is_empty())?;
-        self.scratch.clear();
-        let mut count = 0;
-        let mut plain = false;
-        let mut jump = false;
-        let scratch = &mut self.scratch;
-        decode_each_in(self.mode, entry.replacement, bytes, |i| {
-            let at = (i.ip() - entry.replacement.0) as usize;
-            let inside = |t: u64| t >= entry.replacement.0 && t <= entry.replacement_end().0;
-            push_instruction(scratch, i, &bytes[at..at + i.len()], |t| !inside(t));
-            count += 1;
-            plain = i.op_count() == 0;
-            jump = i.is_jmp_short_or_near();
-        })
-        .ok()?;
-        if count == 1 && jump {
+    /// A replacement's; `None` for one that is empty or does not decode, and for a lone jump, whose purpose is
+    /// the site's.
+    fn of_replacement(&mut self, code: &Sequence<'_>, at: VirtAddr) -> Option<u32> {
+        let generic = match code.instructions.as_slice() {
+            [] => return None,
+            [one] if one.is_jmp_short_or_near() => return None,
+            [one] => one.op_count() == 0,
+            _ => false,
+        };
+        if code.fault.is_some() {
             return None;
         }
-        Some(self.intern(count == 1 && plain))
+        self.scratch.clear();
+        for i in &code.instructions {
+            let outside = Sequence::target(i, at).filter(|&target| !code.is_inside(target, at));
+            match outside {
+                Some(target) => {
+                    self.scratch.extend_from_slice(&(i.code() as u16).to_le_bytes());
+                    self.scratch.extend_from_slice(&target.0.to_le_bytes());
+                }
+                None => self.scratch.extend_from_slice(code.bytes_of(i)),
+            }
+        }
+        Some(self.intern(generic))
     }
 
-    /// An original's: its instructions with the targets of jumps left out, which are the site's own.
-    fn of_original(&mut self, image: &Image, entry: &Alternative) -> Option<u32> {
-        let bytes = entry.site_bytes(image)?;
+    /// An original's: what it calls counts, other addresses that it names by distance are the site's own.
+    fn of_original(&mut self, code: &Sequence<'_>, at: VirtAddr) -> Option<u32> {
+        if code.fault.is_some() {
+            return None;
+        }
         self.scratch.clear();
-        self.scratch.push(entry.site_len);
-        let scratch = &mut self.scratch;
-        decode_each_in(self.mode, entry.site, bytes, |i| {
-            let at = (i.ip() - entry.site.0) as usize;
-            push_instruction(scratch, i, &bytes[at..at + i.len()], |_| false);
-        })
-        .ok()?;
+        for i in &code.instructions {
+            let Some(target) = Sequence::target(i, at) else {
+                self.scratch.extend_from_slice(code.bytes_of(i));
+                continue;
+            };
+            self.scratch.extend_from_slice(&(i.code() as u16).to_le_bytes());
+            if i.is_call_near() {
+                self.scratch.extend_from_slice(&target.0.to_le_bytes());
+            }
+        }
         Some(self.intern(false))
     }
 
@@ -326,24 +396,4 @@ impl Signatures {
         self.generic.push(generic);
         id
     }
-}
-
-/// Appends an instruction: its bytes, or, where it names an address by distance, its kind and (where `absolute`
-/// says) the address itself.
-fn push_instruction(out: &mut Vec<u8>, i: &Instruction, bytes: &[u8], absolute: impl Fn(u64) -> bool) {
-    match relative_target(i) {
-        Some(target) if absolute(target) => {
-            out.extend_from_slice(&(i.code() as u16).to_le_bytes());
-            out.extend_from_slice(&target.to_le_bytes());
-        }
-        Some(_) if i.is_ip_rel_memory_operand() || i.is_call_near() || !is_local(i) => {
-            out.extend_from_slice(&(i.code() as u16).to_le_bytes());
-        }
-        _ => out.extend_from_slice(bytes),
-    }
-}
-
-/// Whether a branch stays inside the sequence, so that its own bytes identify it.
-fn is_local(i: &Instruction) -> bool {
-    i.is_jcc_short() || i.is_jmp_short()
 }

@@ -6,20 +6,26 @@
 //! whole instructions, padded with single-byte NOPs; replacements one after the other in
 //! `.altinstr_replacement`, in the order of the entries; one site's entries side by side.
 
-mod bugtable;
 mod checker;
+mod code;
 mod consistency;
 mod entry;
 #[cfg(test)]
 mod mutations;
 mod sites;
+#[cfg(test)]
+mod tests;
 mod traps;
 mod vdso;
 
-use kvet_image::{Image, VirtAddr};
+use std::sync::OnceLock;
+
+use kvet_image::{Image, Kind, VirtAddr};
 
 pub use entry::{Alternative, Alternatives, Layout};
 
+use crate::bugs::BugTable;
+use crate::features::x86::Features;
 use crate::{Bounds, Context, TableReport};
 
 /// The section of the replacements.
@@ -28,6 +34,48 @@ const REPLACEMENTS: &str = ".altinstr_replacement";
 /// The alternatives of an image, read once for all tables that ask; `None` when it has none or is not x86-64.
 pub fn entries<'c>(context: &'c Context<'_>) -> Option<&'c Alternatives> {
     context.x86_alternatives.get_or_init(|| read(context.image)).as_ref()
+}
+
+/// What the kernel that applies a table says about features and about its own checks. Read once a kernel, not
+/// once a module.
+#[derive(Default)]
+pub(crate) struct KernelFacts {
+    features: OnceLock<Features>,
+    traps: OnceLock<Option<traps::Traps>>,
+}
+
+/// The kernel that applies an image's alternatives, with its facts: itself, or a module's; `None` for a module
+/// whose kernel was not given.
+#[derive(Clone, Copy)]
+struct Kernel<'a> {
+    image: &'a Image,
+    context: &'a Context<'a>,
+}
+
+impl<'a> Kernel<'a> {
+    fn of(context: &'a Context<'a>) -> Option<Kernel<'a>> {
+        if context.image.kind() != Kind::Module {
+            return Some(Kernel { image: context.image, context });
+        }
+        Some(Kernel { image: context.kernel?, context: context.kernel_context().unwrap_or(context) })
+    }
+
+    fn features(self) -> &'a Features {
+        self.context.x86_kernel.features.get_or_init(|| Features::read(self.image))
+    }
+
+    /// Its traps; `None` when its symbols or its bug table are not at hand.
+    fn traps(self) -> Option<&'a traps::Traps> {
+        let read = || traps::Traps::read(self.image, self.bugs());
+        self.context.x86_kernel.traps.get_or_init(read).as_ref()
+    }
+
+    fn bugs(self) -> Option<&'a BugTable> {
+        match std::ptr::eq(self.context.image, self.image) {
+            true => self.context.bugs(),
+            false => self.context.kernel_bugs(),
+        }
+    }
 }
 
 fn read(image: &Image) -> Option<Alternatives> {

@@ -1,12 +1,14 @@
 //! The checks of all entries together: sites against sites, replacements against replacements, sites against
 //! the instructions around them.
 
+use std::cmp::Reverse;
+
 use kvet_finding::Severity;
 use kvet_image::{Image, VirtAddr};
 
 use super::checker::{Checker, rule};
 use super::{Alternative, REPLACEMENTS, Span};
-use crate::disasm::x86::{Mode, decode_each_in, decode_one};
+use crate::disasm::x86::{Mode, decode_each_in};
 
 impl Checker<'_> {
     /// One site's entries stand side by side and patch the same bytes; no two sites overlap in part.
@@ -22,7 +24,9 @@ impl Checker<'_> {
         let mut reach: Option<&Alternative> = None;
         for group in order.chunk_by(|a, b| a.site == b.site) {
             self.check_group(group);
-            let Some(&longest) = group.iter().max_by_key(|e| e.site_len) else { continue };
+            let Some(&longest) = group.iter().max_by_key(|e| (e.site_len, Reverse(e.index))) else {
+                continue;
+            };
             if let Some(earlier) = reach.filter(|r| r.site_end() > longest.site) {
                 self.report_overlap(earlier, longest);
             }
@@ -32,18 +36,19 @@ impl Checker<'_> {
         }
     }
 
+    /// Nothing says which of the two is wrong, so each is named.
     fn report_overlap(&mut self, a: &Alternative, b: &Alternative) {
-        // The later entry in the table is the one that patches what the earlier one has patched.
-        let (first, second) = if a.index < b.index { (a, b) } else { (b, a) };
-        let message = format!(
-            "entry {} patches {} bytes at {}, which entry {} patches in part too ({} bytes at {})",
-            second.index, second.site_len, second.site, first.index, first.site_len, first.site
-        );
-        let finding = self
-            .finding(rule!(self, "overlap"), Severity::Error, second, message)
-            .with("other entry", first.index)
-            .with("other site", first.site);
-        self.report.findings.push(finding);
+        for (this, other) in [(a, b), (b, a)] {
+            let message = format!(
+                "entry {} patches {} bytes at {}, in part the same as entry {} ({} bytes at {})",
+                this.index, this.site_len, this.site, other.index, other.site_len, other.site
+            );
+            let finding = self
+                .finding(rule!(self, "overlap"), Severity::Error, this, message)
+                .with("other entry", other.index)
+                .with("other site", other.site);
+            self.report.findings.push(finding);
+        }
     }
 
     fn check_group(&mut self, group: &[&Alternative]) {
@@ -64,12 +69,16 @@ impl Checker<'_> {
                     .advice("an entry was written over: the site that it should patch stays as it is");
                 self.report.findings.push(finding);
             } else if a.site_len != b.site_len && !self.is_nested(a, b) {
-                let message = format!(
-                    "entries {} and {} patch one site, but {} bytes of it and {}",
-                    a.index, b.index, a.site_len, b.site_len
-                );
-                let finding = self.finding(rule!(self, "site-length"), Severity::Error, b, message);
-                self.report.findings.push(finding.with("other entry", a.index));
+                for (this, other) in [(a, b), (b, a)] {
+                    let message = format!(
+                        "entry {} patches {} bytes of a site of which entry {} patches {}",
+                        this.index, this.site_len, other.index, other.site_len
+                    );
+                    let mut finding =
+                        self.finding(rule!(self, "site-length"), Severity::Error, this, message);
+                    finding.at_boot = self.boot_of_unequal_lengths(a, b);
+                    self.report.findings.push(finding.with("other entry", other.index));
+                }
             }
         }
     }
@@ -143,7 +152,7 @@ impl Checker<'_> {
         self.prove("sites begin on an instruction's boundary", |c| c.compare_with_anchors(&anchors));
     }
 
-    fn compare_with_anchors(&mut self, anchors: &Anchors) {
+    fn compare_with_anchors(&mut self, anchors: &Anchors<'_>) {
         let table = self.table;
         let mut unknown = 0u64;
         let mut last = None;
@@ -153,7 +162,7 @@ impl Checker<'_> {
                 continue;
             }
             last = Some(entry.site);
-            match anchors.is_boundary(self.image, entry.site) {
+            match anchors.is_boundary(self.image, self.scope.mode, entry.site) {
                 None => unknown += 1,
                 Some(true) => {}
                 Some(false) => {
@@ -220,58 +229,84 @@ fn is_moved(entries: &[Alternative], i: usize, expected: VirtAddr, end: VirtAddr
     fits || entry.replacement_end() != after
 }
 
-/// Addresses known to begin an instruction.
-struct Anchors {
-    sorted: Vec<u64>,
+/// Addresses known to begin an instruction, sorted.
+enum Anchors<'a> {
+    /// The ORC table's own addresses (`.orc_unwind_ip`), each relative to its field.
+    Orc { bytes: &'a [u8], start: u64 },
+    /// Functions, or a text decoded as a whole, or an ORC table that the build has not sorted.
+    List(Vec<u64>),
 }
 
-impl Anchors {
+impl<'a> Anchors<'a> {
     /// How far from an anchor a site may be; ORC entries stand 35 bytes apart on average, so few are further.
     const REACH: u64 = 4096;
 
-    fn read(image: &Image) -> Option<Anchors> {
-        let mut sorted = Vec::new();
-        if let Some(section) = image.section(".orc_unwind_ip") {
-            let bytes = image.section_bytes(section);
-            sorted.reserve(bytes.len() / 4);
-            for (i, raw) in bytes.chunks_exact(4).enumerate() {
-                let distance = i32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
-                let field = section.addr.0.wrapping_add(i as u64 * 4);
-                sorted.push(field.wrapping_add_signed(distance.into()));
-            }
-        } else {
+    fn read(image: &'a Image) -> Option<Anchors<'a>> {
+        let Some(section) = image.section(".orc_unwind_ip") else {
             let functions = image.symbols().iter().filter(|s| s.kind == kvet_image::SymbolKind::Function);
-            sorted.extend(functions.map(|s| s.addr.0));
+            return Some(Anchors::List(functions.map(|s| s.addr.0).collect())).filter(|a| a.len() > 0);
+        };
+        let orc = Anchors::Orc { bytes: image.section_bytes(section), start: section.addr.0 };
+        let addresses = || (0..orc.len()).map(|i| orc.get(i));
+        if addresses().is_sorted() {
+            return (orc.len() > 0).then_some(orc);
         }
-        if !sorted.is_sorted() {
-            sorted.sort_unstable();
+        let mut sorted: Vec<u64> = addresses().collect();
+        sorted.sort_unstable();
+        Some(Anchors::List(sorted))
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Anchors::Orc { bytes, .. } => bytes.len() / 4,
+            Anchors::List(list) => list.len(),
         }
-        (!sorted.is_empty()).then_some(Anchors { sorted })
+    }
+
+    /// The anchor at a position below [`Anchors::len`].
+    fn get(&self, i: usize) -> u64 {
+        match self {
+            Anchors::Orc { bytes, start } => {
+                let field: [u8; 4] =
+                    bytes.get(i * 4..i * 4 + 4).and_then(|b| b.try_into().ok()).unwrap_or_default();
+                start.wrapping_add(i as u64 * 4).wrapping_add_signed(i32::from_le_bytes(field).into())
+            }
+            Anchors::List(list) => list.get(i).copied().unwrap_or(u64::MAX),
+        }
+    }
+
+    /// How many anchors stand at or before an address.
+    fn up_to(&self, address: u64) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.get(middle) <= address { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 
     /// Every instruction of a small text, decoded from its start.
-    fn of_text(image: &Image, mode: Mode, text: Span) -> Option<Anchors> {
+    fn of_text(image: &Image, mode: Mode, text: Span) -> Option<Anchors<'a>> {
         let len = usize::try_from(text.end.0.checked_sub(text.start.0)?).ok()?;
         let mut sorted = Vec::new();
         // What does not decode ends the list: sites behind it are far from an anchor.
         let _ = decode_each_in(mode, text.start, image.bytes_up_to(text.start, len), |i| sorted.push(i.ip()));
-        (!sorted.is_empty()).then_some(Anchors { sorted })
+        (!sorted.is_empty()).then_some(Anchors::List(sorted))
     }
 
     /// Whether decoding from the nearest anchors comes by `site`; `None` when none is near. An ORC entry may
     /// describe a replacement's instruction at the place where it will stand, which is no boundary of the
     /// original, so one that misses is no proof before its neighbours have missed too.
-    fn is_boundary(&self, image: &Image, site: VirtAddr) -> Option<bool> {
-        let after = self.sorted.partition_point(|&a| a <= site.0);
+    fn is_boundary(&self, image: &Image, mode: Mode, site: VirtAddr) -> Option<bool> {
         let mut seen = None;
-        for &anchor in self.sorted.get(..after)?.iter().rev().take(3) {
+        for anchor in (0..self.up_to(site.0)).rev().take(3).map(|i| self.get(i)) {
             if site.0 - anchor > Self::REACH {
                 break;
             }
             if image.section_at(VirtAddr(anchor)).is_none_or(|s| !s.contains(site)) {
                 break;
             }
-            if passes(image, anchor, site.0) {
+            if passes(image, mode, anchor, site.0) {
                 return Some(true);
             }
             seen = Some(false);
@@ -280,18 +315,11 @@ impl Anchors {
     }
 }
 
-fn passes(image: &Image, from: u64, site: u64) -> bool {
-    let mut at = from;
+/// Whether decoding from one address comes by another one behind it.
+fn passes(image: &Image, mode: Mode, from: u64, site: u64) -> bool {
     let Ok(len) = usize::try_from(site - from) else { return false };
-    let bytes = image.bytes_up_to(VirtAddr(from), len + 15);
-    while at < site {
-        let Some(rest) = bytes.get((at - from) as usize..) else { return false };
-        match decode_one(VirtAddr(at), rest) {
-            Some(i) => at += i.len() as u64,
-            None => return false,
-        }
-    }
-    at == site
+    let bytes = image.bytes(VirtAddr(from), len);
+    bytes.is_some_and(|bytes| decode_each_in(mode, VirtAddr(from), bytes, |_| {}).is_ok())
 }
 
 #[cfg(test)]

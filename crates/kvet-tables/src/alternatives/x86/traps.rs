@@ -11,7 +11,7 @@
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 use kvet_image::{Image, VirtAddr};
 
-use super::bugtable::{Bug, function_ranges, in_ranges};
+use crate::bugs::{BugTable, bugs_in_ranges};
 use crate::disasm::x86::decode_one;
 
 /// What the kernel prints before it stops in `alt_replace_call` (6.8 and later).
@@ -31,6 +31,50 @@ const FUNCTIONS: &[&str] = &[
     "__apply_relocation",
     "apply_relocation",
 ];
+
+/// One entry of the bug table that a check of `apply_alternatives` comes to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Bug {
+    /// The trapping instruction.
+    pub(super) addr: VirtAddr,
+    /// What the kernel prints when it is a BUG.
+    pub(super) says: String,
+    /// `file:line`, when the table has them.
+    pub(super) place: Option<String>,
+    /// Its line.
+    pub(super) line: u16,
+    /// A WARN rather than a BUG.
+    pub(super) warning: bool,
+}
+
+/// Address ranges of functions and of their `.cold` parts.
+fn function_ranges(kernel: &Image, names: &[&str]) -> Vec<(VirtAddr, VirtAddr)> {
+    let table = kernel.symbols();
+    let mut ranges = Vec::new();
+    for name in names {
+        for full in [(*name).to_owned(), format!("{name}.cold")] {
+            for symbol in table.all_by_name(&full) {
+                let next = table.get(table.upper_bound(symbol.addr)).map(|s| s.addr);
+                let sized = symbol.addr.checked_add(symbol.size).filter(|_| symbol.size != 0);
+                ranges.extend(sized.or(next).map(|end| (symbol.addr, end)));
+            }
+        }
+    }
+    ranges
+}
+
+fn read_bugs(kernel: &Image, table: &BugTable, ranges: &[(VirtAddr, VirtAddr)]) -> Vec<Bug> {
+    bugs_in_ranges(kernel, table, ranges)
+        .into_iter()
+        .map(|bug| Bug {
+            addr: bug.addr,
+            says: bug.kernel_bug_line(kernel),
+            place: bug.file.map(|file| format!("{file}:{}", bug.line)),
+            line: bug.line,
+            warning: bug.is_warning(),
+        })
+        .collect()
+}
 
 /// The kernel's checks, each with its trap where the image has it.
 #[derive(Clone, Debug, Default)]
@@ -55,14 +99,15 @@ pub(super) struct Traps {
 }
 
 impl Traps {
-    /// Reads them from a kernel's bug table and code; `None` when it has no symbol for `apply_alternatives`.
-    pub(super) fn read(kernel: &Image) -> Option<Traps> {
+    /// Reads them from a kernel's bug table and code; `None` when it has no symbol for `apply_alternatives` or no
+    /// bug table.
+    pub(super) fn read(kernel: &Image, table: Option<&BugTable>) -> Option<Traps> {
         let main = function_ranges(kernel, &FUNCTIONS[..1]);
         if main.is_empty() {
             return None;
         }
         let ranges = function_ranges(kernel, FUNCTIONS);
-        let mut bugs = in_ranges(kernel, &ranges);
+        let mut bugs = read_bugs(kernel, table?, &ranges);
         bugs.sort_by_key(|bug| bug.line);
         let mut traps =
             Traps { relocates_all: !function_ranges(kernel, &FUNCTIONS[4..]).is_empty(), ..Traps::default() };

@@ -81,7 +81,7 @@ fn merge(into: &mut TableReport, kind: &str, one: TableReport) {
     into.findings.extend(one.findings.into_iter().map(|f| f.with("vDSO", kind)));
 }
 
-fn check_one(context: &Context<'_>, vdso: &Vdso) -> TableReport {
+fn check_one<'a>(context: &'a Context<'a>, vdso: &Vdso) -> TableReport {
     let image = context.image;
     let bounds = Bounds { start: vdso.table.start, end: vdso.table.end, located_by: vdso.located_by.clone() };
     let plausible = |e: &super::Alternative| {

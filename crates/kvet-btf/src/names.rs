@@ -1,0 +1,76 @@
+//! What the kernel takes for a name.
+//!
+//! Source: kernel/bpf/btf.c (`btf_name_valid_identifier`, `btf_name_valid_section`) and lib/ctype.c, whose
+//! table is Latin-1: bytes from 0xc0 are letters there.
+
+/// The bytes before the first NUL, or all.
+#[inline]
+pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
+    // Names are short: a plain loop beats a vector search's set-up.
+    match bytes.iter().take(16).position(|&b| b == 0) {
+        Some(end) => &bytes[..end],
+        None => match memchr::memchr(0, bytes) {
+            Some(end) => &bytes[..end],
+            None => bytes,
+        },
+    }
+}
+
+const FIRST: u8 = 1;
+const REST: u8 = 2;
+const PRINT: u8 = 4;
+
+static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let c = i as u8;
+        let letter = c.is_ascii_alphabetic() || (c >= 0xc0 && c != 0xd7 && c != 0xf7);
+        let mark = c == b'_' || c == b'.';
+        let mut class = 0;
+        if letter || mark {
+            class |= FIRST;
+        }
+        if letter || mark || c.is_ascii_digit() {
+            class |= REST;
+        }
+        if (c >= 0x20 && c < 0x7f) || c >= 0xa0 {
+            class |= PRINT;
+        }
+        table[i] = class;
+        i += 1;
+    }
+    table
+}
+
+/// Whether the string that starts here is an identifier of at most `limit` bytes.
+#[inline]
+pub(crate) fn is_identifier(bytes: &[u8], limit: usize) -> bool {
+    let Some((&first, rest)) = bytes.split_first() else { return false };
+    if CLASS[usize::from(first)] & FIRST == 0 {
+        return false;
+    }
+    run_ends(rest, limit - 1, REST)
+}
+
+/// Whether the string that starts here is printable and of 1 to `limit` bytes.
+#[inline]
+pub(crate) fn is_printable(bytes: &[u8], limit: usize) -> bool {
+    bytes.first().is_some_and(|&c| c != 0) && run_ends(bytes, limit, PRINT)
+}
+
+/// Whether a NUL follows after at most `limit` bytes of a class.
+#[inline]
+fn run_ends(bytes: &[u8], limit: usize, class: u8) -> bool {
+    for (i, &c) in bytes.iter().enumerate() {
+        if c == 0 {
+            return true;
+        }
+        if i >= limit || CLASS[usize::from(c)] & class == 0 {
+            return false;
+        }
+    }
+    false
+}

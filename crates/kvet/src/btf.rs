@@ -1,0 +1,219 @@
+//! `kvet btf`: BTF as text, and what changed between two.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use kvet_btf::diff::{Change, Difference, diff};
+use kvet_btf::{Btf, Header, dump};
+
+use crate::exit::Exit;
+use crate::progress::complain;
+
+const SOURCES: &str = "\
+A FILE is raw BTF (such as /sys/kernel/btf/vmlinux), an ELF file with a section .BTF (vmlinux, a module, a BPF
+object), or any kernel image that `kvet check` reads.";
+
+/// `kvet btf`.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Writes BTF out, as `bpftool btf dump` does
+    #[command(after_help = SOURCES)]
+    Dump(DumpArgs),
+    /// Types added, removed and changed from one BTF to another: what breaks a module or a BPF program
+    #[command(after_help = SOURCES)]
+    Diff(DiffArgs),
+}
+
+/// `kvet btf dump`.
+#[derive(Args, Debug)]
+pub struct DumpArgs {
+    /// What holds the BTF; by default the running kernel's
+    #[arg(value_name = "FILE", default_value = "/sys/kernel/btf/vmlinux")]
+    file: PathBuf,
+    /// What holds the BTF that a module's was split from: its vmlinux
+    #[arg(short = 'B', long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "raw")]
+    format: DumpFormat,
+}
+
+/// The form of a dump.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum DumpFormat {
+    /// A line a type, as bpftool's `format raw`
+    Raw,
+    /// A header that compiles, as bpftool's `format c`
+    C,
+    /// An object a type, as `bpftool -j`
+    Json,
+}
+
+/// `kvet btf diff`.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// What modules and programs were built with
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// What they will meet
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// Leave out what was added, which breaks nothing
+    #[arg(long)]
+    breaking: bool,
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    format: DiffFormat,
+}
+
+/// The form of a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum DiffFormat {
+    /// For people
+    Human,
+    /// For scripts: kvet-btf-diff/1
+    Json,
+}
+
+/// Runs `kvet btf`.
+pub fn run(command: &Command) -> Exit {
+    let result = match command {
+        Command::Dump(args) => dumped(args).map(|()| Exit::Clean),
+        Command::Diff(args) => compared(args),
+    };
+    result.unwrap_or_else(|why| {
+        if let Some(why) = why {
+            complain(&why);
+            return Exit::Unanswered;
+        }
+        Exit::Clean
+    })
+}
+
+/// Why a command ended early; `None` when whoever read its output has gone, which is no failure.
+type Failure = Option<String>;
+
+fn written(error: &io::Error) -> Failure {
+    (error.kind() != io::ErrorKind::BrokenPipe).then(|| format!("stdout: cannot be written: {error}"))
+}
+
+/// The BTF in a file.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = crate::text::path(path);
+    let bytes = std::fs::read(path).map_err(|e| Some(format!("{shown}: cannot be read: {e}")))?;
+    if Header::byte_order(&bytes).is_some() {
+        return Ok(bytes);
+    }
+    if let Some(section) = kvet_btf::elf::section(&bytes, ".BTF") {
+        return Ok(section.to_vec());
+    }
+    let image = kvet_image::Image::from_bytes(path, bytes).map_err(|e| Some(e.to_string()))?;
+    kvet_tables::btf::bytes(&image)
+        .map(<[u8]>::to_vec)
+        .ok_or_else(|| Some(format!("{shown}: holds no BTF (CONFIG_DEBUG_INFO_BTF is off?)")))
+}
+
+fn dumped(args: &DumpArgs) -> Result<(), Failure> {
+    let shown = crate::text::path(&args.file);
+    let data = read(&args.file)?;
+    let base_data = args.base.as_deref().map(read).transpose()?;
+    let unreadable = |path: &str, error| Some(format!("{path}: the BTF {error}"));
+    let base = match (&args.base, &base_data) {
+        (Some(path), Some(data)) => {
+            Some(Btf::parse(data).map_err(|e| unreadable(&crate::text::path(path), e))?)
+        }
+        _ => None,
+    };
+    let btf = match &base {
+        Some(base) => Btf::parse_split(&data, base),
+        None => Btf::parse(&data),
+    }
+    .map_err(|e| unreadable(&shown, e))?;
+    if base.is_none() && btf.strings().first().is_some_and(|&first| first != 0) {
+        return Err(Some(format!(
+            "{shown}: is split BTF: give the vmlinux that the module was built with as --base"
+        )));
+    }
+    let mut out = io::stdout().lock();
+    let result = match args.format {
+        DumpFormat::Raw => dump::raw(&btf, &mut out),
+        DumpFormat::C => dump::c(&btf, &mut out),
+        DumpFormat::Json => dump::json(&btf, &mut out),
+    };
+    result.map_err(|error| match error {
+        dump::DumpError::Io(error) => written(&error),
+        error => Some(format!("{shown}: {error}")),
+    })
+}
+
+fn compared(args: &DiffArgs) -> Result<Exit, Failure> {
+    let (old_data, new_data) = (read(&args.old)?, read(&args.new)?);
+    let parse = |path: &Path, data| {
+        Btf::parse(data).map_err(|e| Some(format!("{}: the BTF {e}", crate::text::path(path))))
+    };
+    let (old, new) = (parse(&args.old, &old_data)?, parse(&args.new, &new_data)?);
+    let mut differences = diff(&old, &new);
+    if args.breaking {
+        differences.retain(Difference::breaks);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.format {
+        DiffFormat::Human => human(&differences, &mut out),
+        DiffFormat::Json => json(&differences, &mut out),
+    }
+    .and_then(|()| out.flush())
+    .map_err(|e| written(&e))?;
+    Ok(if differences.is_empty() { Exit::Clean } else { Exit::Wrong })
+}
+
+fn human(differences: &[Difference], out: &mut dyn Write) -> io::Result<()> {
+    for d in differences {
+        let title = crate::text::safe(&d.title());
+        match &d.change {
+            Change::Added => writeln!(out, "+ {title}")?,
+            Change::Removed => writeln!(out, "- {title}")?,
+            Change::Changed(what) => {
+                writeln!(out, "~ {title}")?;
+                for line in what {
+                    writeln!(out, "    {}", crate::text::safe(line))?;
+                }
+            }
+        }
+    }
+    let count = |wanted: fn(&Change) -> bool| differences.iter().filter(|d| wanted(&d.change)).count();
+    writeln!(
+        out,
+        "{} added, {} removed, {} changed",
+        count(|c| *c == Change::Added),
+        count(|c| *c == Change::Removed),
+        count(|c| matches!(c, Change::Changed(_)))
+    )
+}
+
+fn json(differences: &[Difference], out: &mut dyn Write) -> io::Result<()> {
+    let changes: Vec<serde_json::Value> = differences
+        .iter()
+        .map(|d| {
+            let (change, details) = match &d.change {
+                Change::Added => ("added", &[][..]),
+                Change::Removed => ("removed", &[][..]),
+                Change::Changed(details) => ("changed", details.as_slice()),
+            };
+            serde_json::json!({
+                "kind": d.kind.as_str(),
+                "name": d.name,
+                "change": change,
+                "breaks": d.breaks(),
+                "old": d.old.map(|id| id.0),
+                "new": d.new.map(|id| id.0),
+                "details": details,
+            })
+        })
+        .collect();
+    serde_json::to_writer_pretty(
+        &mut *out,
+        &serde_json::json!({"schema": "kvet-btf-diff/1", "changes": changes}),
+    )?;
+    writeln!(out)
+}

@@ -1,0 +1,182 @@
+//! The one definition of every command and option: parser, help, man pages and completions come from here.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+
+/// The crate's version with the source revision, as `build.rs` found it.
+const VERSION: &str = env!("KVET_VERSION");
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  everything was looked at, nothing is wrong
+  1  everything was looked at, something is wrong
+  2  the question could not be answered (usage, unreadable input); wins over 1";
+
+/// kernel vet: proves that a Linux kernel will patch itself correctly, before it boots
+#[derive(Parser, Debug)]
+#[command(name = "kvet", version = VERSION, after_help = EXIT_STATUS, max_term_width = 100)]
+pub struct Cli {
+    /// When to colour output; `auto` is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal; NO_COLOR, CLICOLOR and CLICOLOR_FORCE are honoured
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Whether stdout gets colours.
+    pub fn on_stdout(self) -> bool {
+        match self {
+            Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+            Color::Always => true,
+            Color::Never => false,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
+    #[command(after_help = EXIT_STATUS)]
+    Check(CheckArgs),
+    /// BTF as text, and what changed between two kernels' types
+    #[command(subcommand)]
+    Btf(crate::btf::Command),
+    /// Prints the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for every command
+    Man {
+        /// Write kvet.1, kvet-check.1 and so on into this directory
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// `kvet check`.
+#[derive(clap::Args, Debug)]
+pub struct CheckArgs {
+    /// Kernels, modules, or directories that hold them; `-` is stdin
+    ///
+    /// A kernel is an ELF vmlinux (with or without symbols), an x86 vmlinuz, an arm64 Image or an EFI zboot
+    /// image; a module is a .ko. Each may be compressed. In a directory, files are taken by their names, and
+    /// symbolic links to directories are not followed. Without an argument, the kernel and the modules that
+    /// are installed for the running system are checked.
+    #[arg(value_name = "ARTEFACT")]
+    pub artefacts: Vec<PathBuf>,
+
+    /// The kernel that the modules are for
+    ///
+    /// Without it, a kernel of the same release among the artefacts is taken.
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+
+    /// A directory of modules to check as well
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+
+    /// A separate file with symbols and DWARF, of the very build of the kernel (or module)
+    ///
+    /// It names functions where the artefact cannot, and source lines. A file of another build is refused.
+    #[arg(long, value_name = "FILE")]
+    pub debug: Option<PathBuf>,
+
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+
+    /// How many findings of one rule to show in full; 0 shows all (human output only)
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub max_findings: u64,
+
+    /// Let warnings fail, as errors do
+    #[arg(long)]
+    pub deny_warnings: bool,
+
+    /// Show what was proved of each table, the tables of every module, and notes
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// The form of `kvet check`'s output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// For scripts: kvet-check/1, see docs/json.md
+    Json,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For continuous integration: JUnit XML, a test case a table
+    Junit,
+}
+
+/// `kvet completions`.
+pub fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kvet", &mut script);
+    said(io::stdout().write_all(&script), "stdout")
+}
+
+/// `kvet man`.
+pub fn man(directory: Option<&Path>) -> Exit {
+    match directory {
+        Some(directory) => {
+            said(clap_mangen::generate_to(Cli::command(), directory), &crate::text::path(directory))
+        }
+        None => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            said(rendered.and_then(|()| io::stdout().write_all(&page)), "stdout")
+        }
+    }
+}
+
+/// The exit status of having written something; a reader who has gone is no failure.
+fn said(result: io::Result<()>, place: &str) -> Exit {
+    match result {
+        Ok(()) => Exit::Clean,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(error) => {
+            crate::progress::complain(&format!("{place}: cannot be written: {error}"));
+            Exit::Unanswered
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_reviewed() {
+        let mut command = Cli::command().term_width(100).version("VERSION");
+        let check = command.find_subcommand_mut("check").expect("check is a command");
+        insta::assert_snapshot!("help_check", check.render_long_help());
+        insta::assert_snapshot!("help", command.render_long_help());
+    }
+}

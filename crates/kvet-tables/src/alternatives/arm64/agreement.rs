@@ -168,36 +168,40 @@ fn judge(
 /// Entries whose replacement is the only one of its kind with just these registers: what do the entries with
 /// other registers say?
 fn by_kind(votes: &[Vote<u64>], shapes: &Shapes) -> Vec<WrongCapability> {
-    struct Camp {
-        feature: u32,
-        entries: usize,
-        first: usize,
+    // What each shape's entries say; more than two capabilities decide nothing.
+    let mut said: Vec<Vec<Camp>> = Vec::new();
+    said.resize_with(shapes.all.len(), Vec::new);
+    for vote in votes {
+        let index = vote.index as usize;
+        let camps = shapes.of.get(index).and_then(|&id| said.get_mut(id as usize));
+        if let Some(camps) = camps {
+            join(camps, Camp { feature: vote.feature, entries: 1, first: index });
+        }
     }
     let mut same: HashedMap<usize> = HashedMap::default();
-    // Which capabilities each kind has; more than two decide nothing.
     let mut kinds: HashedMap<Vec<Camp>> = HashedMap::default();
-    for vote in votes {
-        *same.entry(vote.signature).or_default() += 1;
-        let Some(shape) = shapes.get(vote.index as usize) else { continue };
-        let camps = kinds.entry(kind(shape)).or_default();
-        if let Some(camp) = camps.iter_mut().find(|c| c.feature == vote.feature) {
-            camp.entries += 1;
-        } else if camps.len() < 3 {
-            camps.push(Camp { feature: vote.feature, entries: 1, first: vote.index as usize });
+    for (shape, camps) in shapes.all.iter().zip(&said) {
+        *same.entry(shape.replacement).or_default() += camps.iter().map(|c| c.entries).sum::<usize>();
+        for camp in camps {
+            join(kinds.entry(kind(shape)).or_default(), *camp);
         }
     }
     let least = if shapes.split { MIN_KIND_SUPPORT } else { MIN_UNSPLIT_RATIO };
-    let lone = votes.iter().filter(|v| same.get(&v.signature) == Some(&1));
-    lone.filter_map(|vote| {
-        let index = vote.index as usize;
-        let [a, b] = &kinds.get(&kind(shapes.get(index)?))?[..] else { return None };
-        let (own, other) = if a.feature == vote.feature { (a, b) } else { (b, a) };
-        if own.feature != vote.feature || own.entries != 1 || other.entries < least {
+    let lone = shapes
+        .all
+        .iter()
+        .zip(&said)
+        .filter(|(s, camps)| same.get(&s.replacement) == Some(&1) && camps.len() == 1);
+    lone.filter_map(|(shape, camps)| {
+        let mine = camps.first()?;
+        let [a, b] = &kinds.get(&kind(shape))?[..] else { return None };
+        let (own, other) = if a.feature == mine.feature { (a, b) } else { (b, a) };
+        if own.feature != mine.feature || own.entries != 1 || other.entries < least {
             return None;
         }
         Some(WrongCapability {
-            index,
-            found: u16::try_from(vote.feature).ok()?,
+            index: mine.first,
+            found: u16::try_from(own.feature).ok()?,
             expected: u16::try_from(other.feature).ok()?,
             support: other.entries,
             example: Some(other.first),
@@ -206,6 +210,23 @@ fn by_kind(votes: &[Vote<u64>], shapes: &Shapes) -> Vec<WrongCapability> {
         })
     })
     .collect()
+}
+
+/// The entries that name one capability.
+#[derive(Clone, Copy)]
+struct Camp {
+    feature: u32,
+    entries: usize,
+    first: usize,
+}
+
+/// Adds entries to what is known; three capabilities are as good as many.
+fn join(camps: &mut Vec<Camp>, more: Camp) {
+    if let Some(camp) = camps.iter_mut().find(|c| c.feature == more.feature) {
+        camp.entries += more.entries;
+    } else if camps.len() < 3 {
+        camps.push(more);
+    }
 }
 
 fn kind(shape: &Shape) -> u64 {
@@ -233,7 +254,8 @@ pub(super) fn stale_runs(wrong: Vec<WrongCapability>) -> (Vec<Vec<WrongCapabilit
             _ => runs.push(vec![entry]),
         }
     }
-    let (stale, single): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.len() >= MIN_RUN);
+    let decided = |run: &Vec<WrongCapability>| run.iter().filter(|w| !w.undecided).count();
+    let (stale, single): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| decided(run) >= MIN_RUN);
     // An entry that only a stale object contradicts is right.
     let by_stale = |w: &WrongCapability| {
         w.example.is_some_and(|example| {
@@ -340,19 +362,20 @@ impl Pairs {
         };
         let originals = others(&self.by_replacement, shape.replacement_kind, shape.original_kind);
         let replacements = others(&self.by_original, shape.original_kind, shape.replacement_kind);
-        let common = |p: &&Partner| p.entries >= MIN_PAIR_SUPPORT;
-        if let [only] = &originals[..] {
-            // A compiler may vary the rest of a sequence, not where it starts or ends.
-            let moved =
-                only.original_first != shape.original_first || only.original_len != shape.original_len;
-            if let Some(only) = Some(only).filter(common).filter(|_| moved) {
-                return Some((OddPair::Original, *only));
-            }
+        let common = |p: &Partner| p.entries >= MIN_PAIR_SUPPORT;
+        // A compiler may vary the rest of a sequence, not where it starts or ends.
+        let moved =
+            |p: &Partner| p.original_first != shape.original_first || p.original_len != shape.original_len;
+        if !originals.is_empty() && originals.iter().all(|p| common(p) && moved(p)) {
+            let usual = originals.iter().max_by_key(|p| p.entries)?;
+            return Some((OddPair::Original, *usual));
         }
         // A replacement that stands nowhere else may be a rare form of the usual one.
         let seen = shape.callback.is_some() || !originals.is_empty();
         if let [only] = &replacements[..]
-            && let Some(only) = Some(only).filter(common).filter(|_| seen && !shape.original_plain)
+            && common(only)
+            && seen
+            && !shape.original_plain
         {
             return Some((OddPair::Replacement, *only));
         }

@@ -78,7 +78,8 @@ pub(super) fn run<'a>(
         entries: &table.entries,
         marker: table.marker,
         capabilities,
-        lines: BugLines::read(context),
+        context,
+        lines: OnceCell::new(),
         is_module: context.image.kind() == Kind::Module,
         findings: Vec::new(),
         wrong: vec![false; table.entries.len()],
@@ -145,16 +146,28 @@ fn undetected(capabilities: &Capabilities, table: &Arm64Alternatives) -> Option<
     if !capabilities.complete {
         return None;
     }
-    let own = table.entries.iter().filter_map(|e| table.marker.capability(e));
-    let never: Vec<u16> = own.filter(|c| !capabilities.listed.contains_key(c)).collect();
-    let mut numbers = never.clone();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let numbers: Vec<String> = numbers.iter().take(16).map(u16::to_string).collect();
-    (!never.is_empty()).then(|| {
+    let mut uses = std::collections::BTreeMap::new();
+    let mut last = None;
+    for capability in table.entries.iter().filter_map(|e| table.marker.capability(e)) {
+        // Runs of one capability are long.
+        match &mut last {
+            Some((known, count)) if *known == capability => *count += 1,
+            _ => {
+                if let Some((known, count)) = last.replace((capability, 1_u64)) {
+                    *uses.entry(known).or_insert(0) += count;
+                }
+            }
+        }
+    }
+    if let Some((known, count)) = last {
+        *uses.entry(known).or_insert(0) += count;
+    }
+    uses.retain(|capability, _| !capabilities.listed.contains_key(capability));
+    let numbers: Vec<String> = uses.keys().take(16).map(u16::to_string).collect();
+    (!uses.is_empty()).then(|| {
         format!(
             "{} entries are never applied, because this configuration does not detect their capabilities ({})",
-            never.len(),
+            uses.values().sum::<u64>(),
             numbers.join(", ")
         )
     })
@@ -174,7 +187,8 @@ struct Checker<'a> {
     entries: &'a [Alternative],
     marker: CallbackMarker,
     capabilities: &'a Capabilities,
-    lines: BugLines,
+    context: &'a Context<'a>,
+    lines: OnceCell<BugLines>,
     is_module: bool,
     findings: Vec<Finding>,
     /// Entries that have an error already: further checks would only repeat it in other words.
@@ -199,6 +213,16 @@ enum Applied {
 }
 
 impl<'a> Checker<'a> {
+    /// The kernel's words, read when the first finding needs them.
+    fn lines(&self) -> &BugLines {
+        self.lines.get_or_init(|| BugLines::read(self.context))
+    }
+
+    /// Whether a capability's number is ARM64_NCAPS or more.
+    fn is_unknown(&self, capability: u16) -> bool {
+        self.capabilities.count.is_some_and(|count| capability >= count)
+    }
+
     fn shapes(&self) -> &'a Shapes {
         self.table.shapes(self.image, self.text)
     }
@@ -241,7 +265,7 @@ impl<'a> Checker<'a> {
 
     /// Whether the kernel comes to apply an entry of a capability.
     fn applied(&self, capability: u16) -> Applied {
-        if self.capabilities.count.is_some_and(|count| capability >= count) {
+        if self.is_unknown(capability) {
             return Applied::Never;
         }
         if self.capabilities.is_always(capability) {
@@ -313,7 +337,7 @@ impl<'a> Checker<'a> {
             let finding =
                 self.finding("alternatives/literal-address", Severity::Error, index, message.into());
             let applied = self.marker.capability(entry).map_or(Applied::Always, |c| self.applied(c));
-            return Some(self.at_boot(finding, &self.lines.literal, applied));
+            return Some(self.at_boot(finding, &self.lines().literal, applied));
         }
         if let Some(page) = adrp_page(from, word) {
             return repage(word, to, page)

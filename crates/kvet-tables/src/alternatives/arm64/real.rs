@@ -131,14 +131,14 @@ type Damage = fn(&Subject<'_>, &mut Random, &mut [Alternative]) -> std::ops::Ran
 const CLASSES: &[(&str, Damage, usize)] = &[
     ("capability out of range", out_of_range, 100),
     ("capabilities of one object shifted", shifted, 95),
-    ("one capability changed in range", in_range, 30),
+    ("one capability changed in range", in_range, 65),
     ("one length changed", one_length, 100),
-    ("both lengths changed", both_lengths, 95),
-    ("replacement moved by 4", replacement_moved, 95),
-    ("site moved by 4", site_moved, 95),
-    ("entry overwritten by another's bytes", duplicated_bytes, 95),
+    ("both lengths changed", both_lengths, 85),
+    ("replacement moved by 4", replacement_moved, 85),
+    ("site moved by 4", site_moved, 85),
+    ("entry overwritten by another's bytes", duplicated_bytes, 75),
     ("entry repeated", duplicated, 100),
-    ("callback pointed to another function", callback_elsewhere, 95),
+    ("callback pointed to another function", callback_elsewhere, 90),
     ("marker changed", marker, 100),
 ];
 
@@ -238,9 +238,9 @@ fn marker(_: &Subject<'_>, r: &mut Random, e: &mut [Alternative]) -> std::ops::R
 
 #[test]
 fn damage_is_found_where_it_is() {
-    const TRIES: usize = 40;
+    const TRIES: usize = 24;
     let mut missed = Vec::new();
-    for (name, path) in kernels(&["debug", "Image"]) {
+    for (name, path) in kernels(&["debug"]) {
         let image = Image::open(&path).expect("opens");
         let context = Context::new(&image, None);
         let symbols = image.symbols().iter().filter(|s| s.kind == SymbolKind::Function);

@@ -37,14 +37,13 @@ impl Checker<'_> {
     fn check_with_bit(&mut self, index: usize) {
         let entry = self.entries[index];
         let Some(capability) = self.marker.capability(&entry) else { return };
-        let applied = self.applied(capability);
         let finding = if self.marker.marks(&entry) {
-            (entry.alt_len != 0).then(|| self.callback_with_length(index, applied.clone()))
+            (entry.alt_len != 0).then(|| self.callback_with_length(index, self.applied(capability)))
         } else {
-            self.unequal(index, applied.clone())
+            (entry.alt_len != entry.orig_len).then(|| self.unequal(index, self.applied(capability)))
         };
-        let unknown = || self.unknown(index, capability);
-        if let Some(finding) = finding.or_else(|| (applied == Applied::Never).then(unknown)) {
+        let unknown = || self.is_unknown(capability).then(|| self.unknown(index, capability));
+        if let Some(finding) = finding.or_else(unknown) {
             self.error(finding);
         }
     }
@@ -61,8 +60,8 @@ impl Checker<'_> {
             }
             return;
         }
-        let applied = self.applied_with_number(entry.cpucap, number);
-        let finding = self.unequal(index, applied);
+        let unequal = entry.alt_len != entry.orig_len;
+        let finding = unequal.then(|| self.unequal(index, self.applied_with_number(entry.cpucap, number)));
         let beyond = || (entry.cpucap > number).then(|| self.called(index, number));
         if let Some(finding) = finding.or_else(beyond) {
             self.error(finding);
@@ -93,14 +92,11 @@ impl Checker<'_> {
             .finding("alternatives/length", Severity::Error, index, message)
             .with("lengths", lengths(entry))
             .advice(REBUILD);
-        self.at_boot(finding, &self.lines.callback, applied)
+        self.at_boot(finding, &self.lines().callback, applied)
     }
 
-    fn unequal(&self, index: usize, applied: Applied) -> Option<Finding> {
+    fn unequal(&self, index: usize, applied: Applied) -> Finding {
         let entry = &self.entries[index];
-        if entry.alt_len == entry.orig_len {
-            return None;
-        }
         let (rule, message) = if entry.looks_like_callback() && self.is_function(entry.alt) == Some(true) {
             let name = self.name(entry.alt);
             (
@@ -118,7 +114,7 @@ impl Checker<'_> {
             .finding(rule, Severity::Error, index, message)
             .with("lengths", lengths(entry))
             .advice(REBUILD);
-        Some(self.at_boot(finding, &self.lines.length, applied))
+        self.at_boot(finding, &self.lines().length, applied)
     }
 
     fn unknown(&self, index: usize, capability: u16) -> Finding {
@@ -179,7 +175,7 @@ impl Checker<'_> {
             .with("last site", self.name(self.entries[last].orig))
             .advice(STALE);
         let applied = self.applied_with_number(found, number);
-        let finding = self.at_boot(finding, &self.lines.length, applied);
+        let finding = self.at_boot(finding, &self.lines().length, applied);
         self.findings.push(finding);
         for &index in run {
             self.wrong[index] = true;

@@ -6,13 +6,20 @@
 /// The bytes before the first NUL, or all.
 #[inline]
 pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
-    // Names are short: a plain loop beats a vector search's set-up.
-    match bytes.iter().take(16).position(|&b| b == 0) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Names are short: eight bytes at a time beat a vector search's set-up. The lowest high bit that is set
+    // marks the first zero byte; borrows reach only the bytes above it.
+    let (words, _) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate().take(8) {
+        let word = u64::from_le_bytes(*word);
+        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zero != 0 {
+            return &bytes[..i * 8 + zero.trailing_zeros() as usize / 8];
+        }
+    }
+    match memchr::memchr(0, bytes) {
         Some(end) => &bytes[..end],
-        None => match memchr::memchr(0, bytes) {
-            Some(end) => &bytes[..end],
-            None => bytes,
-        },
+        None => bytes,
     }
 }
 
@@ -73,4 +80,33 @@ fn run_ends(bytes: &[u8], limit: usize, class: u8) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_end_at_the_first_nul() {
+        for len in 0..80 {
+            let mut text = vec![b'a'; len];
+            assert_eq!(until_nul(&text).len(), len);
+            text.extend_from_slice(b"\0\x01\0\x80tail");
+            assert_eq!(until_nul(&text).len(), len);
+        }
+    }
+
+    #[test]
+    fn names_are_latin_1_and_limited() {
+        assert!(is_identifier(b"_a.1\0", 4) && is_identifier(b"\xc0\xff\0", 512));
+        assert!(
+            !is_identifier(b"1a\0", 512) && !is_identifier(b"\xd7\0", 512) && !is_identifier(b"a b\0", 512)
+        );
+        assert!(!is_identifier(b"abcde\0", 4) && !is_identifier(b"\0", 4) && !is_identifier(b"", 4));
+        assert!(
+            is_printable(b".data/x y\xa0\0", 512)
+                && !is_printable(b"a\x7f\0", 512)
+                && !is_printable(b"\0", 1)
+        );
+    }
 }

@@ -98,20 +98,26 @@ fn written(error: &io::Error) -> Failure {
     (error.kind() != io::ErrorKind::BrokenPipe).then(|| format!("stdout: cannot be written: {error}"))
 }
 
-/// The BTF in a file.
+/// The BTF in a file. A kernel is mapped, not read: with its debug information it has hundreds of megabytes.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = crate::text::path(path);
-    let bytes = std::fs::read(path).map_err(|e| Some(format!("{shown}: cannot be read: {e}")))?;
-    if Header::byte_order(&bytes).is_some() {
-        return Ok(bytes);
+    let unreadable = |e: io::Error| Some(format!("{shown}: cannot be read: {e}"));
+    let mut start = [0; 4];
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    let len = io::Read::read(&mut file, &mut start).map_err(unreadable)?;
+    if Header::byte_order(&start[..len]).is_some() {
+        return std::fs::read(path).map_err(unreadable);
     }
-    if let Some(section) = kvet_btf::elf::section(&bytes, ".BTF") {
-        return Ok(section.to_vec());
-    }
-    let image = kvet_image::Image::from_bytes(path, bytes).map_err(|e| Some(e.to_string()))?;
-    kvet_tables::btf::bytes(&image)
-        .map(<[u8]>::to_vec)
-        .ok_or_else(|| Some(format!("{shown}: holds no BTF (CONFIG_DEBUG_INFO_BTF is off?)")))
+    let why = match kvet_image::Image::open(path) {
+        Ok(image) => match kvet_tables::btf::bytes(&image) {
+            Some(bytes) => return Ok(bytes.to_vec()),
+            None => format!("{shown}: holds no BTF (CONFIG_DEBUG_INFO_BTF is off?)"),
+        },
+        Err(error) => error.to_string(),
+    };
+    // A BPF object, or another machine's kernel.
+    let bytes = if start == *b"\x7fELF" { std::fs::read(path).map_err(unreadable)? } else { Vec::new() };
+    kvet_btf::elf::section(&bytes, ".BTF").map(<[u8]>::to_vec).ok_or(Some(why))
 }
 
 fn dumped(args: &DumpArgs) -> Result<(), Failure> {

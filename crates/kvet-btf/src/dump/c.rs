@@ -132,8 +132,14 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
             states: vec![State::default(); btf.type_count() as usize],
             queue: Vec::new(),
             chain: Vec::new(),
-            types: Names::default(),
-            idents: Names::default(),
+            types: Names::with_capacity_and_hasher(
+                btf.own_count() as usize / 8,
+                BuildHasherDefault::default(),
+            ),
+            idents: Names::with_capacity_and_hasher(
+                btf.own_count() as usize / 2,
+                BuildHasherDefault::default(),
+            ),
         };
         dumper.mark_referenced()?;
         Ok(dumper)
@@ -178,6 +184,10 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
     /// Queues what has to be written for a type. Returns whether it has to be complete where it is used
     /// (a strong link), rather than only declared.
     fn order(&mut self, id: u32, through_pointer: bool, depth: u32) -> Result<bool, DumpError> {
+        // Most are done already: that is asked before the type is read.
+        if self.states.get(id as usize).is_some_and(|s| s.order == Progress::Done) {
+            return Ok(true);
+        }
         let t = self.get(id)?;
         match self.state(id).order {
             Progress::Done => return Ok(true),
@@ -256,6 +266,9 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
     /// Writes a type's definition, or inside a definition (`within` is its id) what has to be declared
     /// before it.
     fn emit(&mut self, id: u32, within: u32, depth: u32) -> Done {
+        if self.states.get(id as usize).is_some_and(|s| s.emit == Progress::Done) {
+            return Ok(());
+        }
         let t = self.get(id)?;
         match self.state(id).emit {
             Progress::Done => return Ok(()),
@@ -517,27 +530,25 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
 
     /// Alignment in bytes; 0 for what has none.
     fn align(&mut self, id: u32, depth: u32) -> u32 {
+        match self.states.get(id as usize) {
+            Some(state) if state.align != 0 => return u32::from(state.align),
+            _ => {}
+        }
         let Ok(t) = self.get(id) else { return 0 };
         if depth > DEPTH_MAX {
             return 0;
         }
         let depth = depth + 1;
-        match t.kind() {
+        let align = match t.kind() {
             Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Float => t.size().min(POINTER),
             Kind::Ptr => POINTER,
             Kind::Array => self.align(t.array().element.0, depth),
-            Kind::Struct | Kind::Union => {
-                let known = self.state(id).align;
-                if known != 0 {
-                    return u32::from(known);
-                }
-                let align = self.composite_align(t, depth);
-                self.state(id).align = align as u8;
-                align
-            }
+            Kind::Struct | Kind::Union => self.composite_align(t, depth),
             kind if kind.is_modifier() => self.align(t.target().0, depth),
             _ => 0,
-        }
+        };
+        self.state(id).align = align as u8;
+        align
     }
 
     fn composite_align(&mut self, t: Type<'a>, depth: u32) -> u32 {

@@ -23,6 +23,16 @@ pub(crate) fn is_b(word: u32) -> bool {
     word & 0xfc00_0000 == 0x1400_0000
 }
 
+/// Whether an instruction is `bl`.
+pub(crate) fn is_bl(word: u32) -> bool {
+    word & 0xfc00_0000 == 0x9400_0000
+}
+
+/// Whether an instruction is `blr`, or one of its forms with pointer authentication (`blraa`, `blraaz`, ...).
+pub(crate) fn is_blr(word: u32) -> bool {
+    word & 0xfeff_f000 == 0xd63f_0000
+}
+
 /// Whether an instruction is `adrp` (`aarch64_insn_is_adrp`).
 pub(crate) fn is_adrp(word: u32) -> bool {
     word & 0x9f00_0000 == 0x9000_0000

@@ -1,7 +1,10 @@
 //! Machine code to text, branch targets symbolised, for evidence.
 
 pub(crate) mod arm64;
+mod calls;
 pub mod x86;
+
+pub use calls::{Before, before, instruction_at};
 
 use kvet_finding::Code;
 use kvet_image::{Arch, Image, VirtAddr};

@@ -13,6 +13,8 @@ use super::symbolizer::Symbolizer;
 pub enum Role {
     /// An instruction that was about to run, or that trapped: `RIP:`, `pc :`, a frame below an exception's entry.
     Exact,
+    /// After an `int3` that trapped: x86 reports the address after its one byte.
+    AfterInt3,
     /// What a call pushed: the address after it.
     Return,
     /// Either: a word of the stack that looks like code (`? f`), arm64's `lr`. A return address when a call
@@ -97,7 +99,7 @@ pub struct Place {
     pub start: VirtAddr,
     /// How the printed size fits.
     pub size: SizeMatch,
-    /// Whether [`Place::addr`] follows a call: a return address.
+    /// Whether [`Place::addr`] follows what it is about: a call that returns there, an `int3` that trapped.
     pub returns: bool,
     /// File, line and inlined calls, with DWARF at hand.
     pub source: Option<SourceLine>,
@@ -223,11 +225,18 @@ fn check(
     };
     match (role, disasm::before(image, start, addr)) {
         // Nothing to decode: no bytes, or bytes that are no code.
-        (_, None) => Checked::Yes { returns: role == Role::Return },
+        (_, None) => Checked::Yes { returns: matches!(role, Role::Return | Role::AfterInt3) },
         (Role::Return | Role::Unknown, Some(Before::Call(_) | Before::FarReturn)) => {
             Checked::Yes { returns: true }
         }
-        (Role::Exact, Some(Before::Inside { .. })) if !patched() => Checked::No(Verdict::InsideInstruction),
+        // The int3 stood in the place of the instruction's first byte.
+        (Role::AfterInt3, Some(Before::Inside { instruction })) if instruction.0 + 1 == addr.0 => {
+            Checked::Yes { returns: true }
+        }
+        (Role::Exact | Role::AfterInt3, Some(Before::Inside { .. })) if !patched() => {
+            Checked::No(Verdict::InsideInstruction)
+        }
+        (Role::AfterInt3, Some(_)) => Checked::Yes { returns: true },
         (Role::Exact, Some(_)) => Checked::Yes { returns: false },
         (Role::Return, Some(_)) if patched() => Checked::Yes { returns: true },
         (Role::Return, Some(Before::Start)) => Checked::No(Verdict::NoCall { before: String::new() }),

@@ -25,13 +25,21 @@
 //! instruction after a call, perhaps of the next line, block or function, so its line is that of the byte before.
 //! The trapping instruction's own address is exact, and so is an interrupted one's below an exception's entry.
 
+mod code;
 mod frame;
 mod modules;
 mod name;
+#[cfg(test)]
+mod real;
 mod report;
+mod slide;
 mod symbolizer;
+#[cfg(test)]
+mod tests;
 
+pub use code::{CodeLine, CodeView, Compared};
 pub use frame::{Place, ResolvedFrame, Role, SizeMatch, Verdict};
 pub use modules::ModuleWanted;
 pub use report::{Resolved, ResolvedTrace};
+pub use slide::{Slide, SlideFrom};
 pub use symbolizer::Symbolizer;

@@ -1,10 +1,13 @@
 //! A whole report, resolved.
 
-use kvet_console::{Frame, Report};
+use kvet_console::{Code, Frame, Report, Trace, Trap};
 use kvet_image::{Arch, VirtAddr};
 use kvet_tables::disasm::{self, Before};
+use kvet_tables::sites::{SiteAt, Sites};
 
+use super::code::CodeView;
 use super::frame::{Place, ResolvedFrame, Role, Verdict};
+use super::slide::{self, Slide, SlideFrom};
 use super::symbolizer::Symbolizer;
 
 /// What a kernel's files say about a report.
@@ -20,6 +23,12 @@ pub struct Resolved {
     pub frames: Vec<ResolvedFrame>,
     /// [`Report::traces`], one for one.
     pub traces: Vec<ResolvedTrace>,
+    /// [`Report::code`]; alone when the instruction pointer has no place in these files.
+    pub code: Option<CodeView>,
+    /// KASLR's slide, where the report shows it.
+    pub slide: Option<Slide>,
+    /// The table entries that own the trapping instruction.
+    pub sites: Vec<SiteAt>,
 }
 
 /// A further trace, resolved.
@@ -29,22 +38,67 @@ pub struct ResolvedTrace {
     pub ip: Option<ResolvedFrame>,
     /// Its frames, one for one.
     pub frames: Vec<ResolvedFrame>,
+    /// Its code bytes.
+    pub code: Option<CodeView>,
 }
 
 impl Symbolizer<'_> {
-    /// Resolves all frames of a report.
+    /// Resolves all that a report holds.
     pub fn report(&self, report: &Report) -> Resolved {
-        let exact = |frame: &Option<Frame>| frame.as_ref().map(|f| self.frame(f, Role::Exact));
-        Resolved {
-            ip: exact(&report.ip),
-            lr: report.lr.as_ref().map(|f| self.frame(f, Role::Unknown)),
-            named: exact(&report.named),
-            frames: self.trace(&report.frames, report.ip.as_ref()),
-            traces: (report.traces.iter())
-                .map(|t| ResolvedTrace { ip: exact(&t.ip), frames: self.trace(&t.frames, t.ip.as_ref()) })
-                .collect(),
+        let exact = |frame: &Option<Frame>, role| frame.as_ref().map(|f| self.frame(f, role));
+        let role = if is_int3(report) { Role::AfterInt3 } else { Role::Exact };
+        let ip = exact(&report.ip, role);
+        let lr = exact(&report.lr, Role::Unknown);
+        let frames = self.trace(&report.frames, report.ip.as_ref());
+        let printed = (report.ip.as_ref().into_iter().zip(&ip))
+            .chain(report.lr.as_ref().into_iter().zip(&lr))
+            .chain(report.frames.iter().zip(&frames));
+        let mut slide = slide::of_report(report).or_else(|| slide::of_frames(self.kernel.arch(), printed));
+        let by = |slide: Option<Slide>| slide.map(|s| s.by);
+        let code = report.code.as_ref().and_then(|c| self.code(c, ip.as_ref(), by(slide)));
+        if let (None, Some(found)) = (slide, code.as_ref().and_then(|c| c.slide)) {
+            slide = Some(Slide { by: found, from: SlideFrom::Code });
         }
+        let sites = ip.as_ref().and_then(ResolvedFrame::place).map(|p| self.sites_at(p)).unwrap_or_default();
+        let traces = report.traces.iter().map(|t| self.further(t, by(slide))).collect();
+        Resolved { named: exact(&report.named, Role::Exact), ip, lr, frames, traces, code, slide, sites }
     }
+
+    fn further(&self, trace: &Trace, slide: Option<u64>) -> ResolvedTrace {
+        let ip = trace.ip.as_ref().map(|f| self.frame(f, Role::Unknown));
+        let code = trace.code.as_ref().and_then(|c| self.code(c, ip.as_ref(), slide));
+        ResolvedTrace { frames: self.trace(&trace.frames, trace.ip.as_ref()), ip, code }
+    }
+
+    /// A `Code:` line at the instruction pointer; `None` when the line has no bytes.
+    pub fn code(&self, code: &Code, ip: Option<&ResolvedFrame>, slide: Option<u64>) -> Option<CodeView> {
+        if code.bytes.is_empty() {
+            return None;
+        }
+        let role = ip.map_or(Role::Exact, |ip| ip.role);
+        let place = ip.and_then(ResolvedFrame::place);
+        let held = place.and_then(|place| Some((place, self.image_of(place)?)));
+        Some(match held {
+            Some((place, held)) => {
+                let kernel = place.module.is_some().then_some(self.kernel);
+                CodeView::at(held.get(), kernel, place, code, role, slide)
+            }
+            None => CodeView::alone(self.kernel.arch(), code, role),
+        })
+    }
+
+    /// The table entries at a place: those of its instruction.
+    pub fn sites_at(&self, place: &Place) -> Vec<SiteAt> {
+        let Some(held) = self.image_of(place) else { return Vec::new() };
+        let kernel = place.module.is_some().then_some(self.kernel);
+        Sites::of(held.get(), kernel).at(held.get(), kernel, place.lookup)
+    }
+}
+
+/// An `int3` that nobody handled: RIP is after it.
+fn is_int3(report: &Report) -> bool {
+    let named = |trap: &Trap| trap.vector == Some(3) || trap.name.starts_with("int3");
+    report.trap.as_ref().is_some_and(named)
 }
 
 /// The kernel's own names for the places where a trap enters: below them stands what was interrupted.

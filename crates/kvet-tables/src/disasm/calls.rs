@@ -95,7 +95,7 @@ fn what_x86(image: &Image, instruction: &Instruction) -> Before {
         _ => {
             let at = VirtAddr(instruction.ip());
             let bytes = image.bytes_up_to(at, instruction.len());
-            Before::Other(x86::code(image, at, bytes).lines.into_iter().next().unwrap_or_default())
+            Before::Other(x86::code(Some(image), at, bytes).lines.into_iter().next().unwrap_or_default())
         }
     }
 }

@@ -29,9 +29,12 @@ mod code;
 mod frame;
 mod modules;
 mod name;
+mod place;
 #[cfg(test)]
 mod real;
+mod regions;
 mod report;
+mod same;
 mod slide;
 mod symbolizer;
 #[cfg(test)]
@@ -40,6 +43,9 @@ mod tests;
 pub use code::{CodeLine, CodeView, Compared};
 pub use frame::{Place, ResolvedFrame, Role, SizeMatch, Verdict};
 pub use modules::ModuleWanted;
+pub use place::{Placed, What};
+pub use regions::{Layout, Region, x86_shadowed};
 pub use report::{Resolved, ResolvedTrace};
+pub use same::{Same, SameKernel};
 pub use slide::{Slide, SlideFrom};
 pub use symbolizer::Symbolizer;

@@ -37,11 +37,6 @@ impl<'a> Modules<'a> {
         self.find = Some(Box::new(find));
     }
 
-    /// Whether there is any way to a module.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.find.is_none() && self.known.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     pub(crate) fn get(&self, wanted: &ModuleWanted<'_>) -> Option<Arc<Image>> {
         let name = canonical(wanted.name);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

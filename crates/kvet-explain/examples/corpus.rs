@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     for (name, bytes) in &logs {
         let (expected, log) = split(bytes);
         let parsed = kvet_console::parse(log);
-        let reports = explain(&parsed, &Context { text: Text(log), kernel: None });
+        let reports = explain(&parsed, &Context { text: Text(log), ..Context::default() });
         tally.add(name, &expected, &reports, verbose);
         if let Some(first) = reports.first().filter(|_| !expected.title.is_empty()) {
             signatures
@@ -281,7 +281,7 @@ fn pairs(signatures: &BTreeMap<String, Vec<(String, String)>>, verbose: bool) {
 /// What is found in a log without expectations.
 fn show(name: &str, bytes: &[u8], verbose: bool) {
     let parsed = kvet_console::parse(bytes);
-    let reports = explain(&parsed, &Context { text: Text(bytes), kernel: None });
+    let reports = explain(&parsed, &Context { text: Text(bytes), ..Context::default() });
     println!("{name}: {} boots, {} reports", parsed.boots.len(), reports.len());
     for (index, report) in reports.iter().enumerate() {
         let follows = report.consequence_of.map_or_else(String::new, |cause| format!(" <- {cause}"));

@@ -2,6 +2,8 @@
 
 use kvet_console::{Phase, Report};
 
+use crate::symbols::Resolved;
+
 /// How sure a diagnosis is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Confidence {
@@ -80,6 +82,8 @@ pub struct Explained {
     pub signature: String,
     /// What explains it: the rule that applies, or that none does.
     pub diagnosis: Option<Diagnosis>,
+    /// What the kernel's files say: addresses, source lines, code, table entries. `None` without them.
+    pub resolved: Option<Resolved>,
 }
 
 impl Explained {

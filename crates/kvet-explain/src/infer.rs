@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn an_int3_that_memory_does_not_hold_is_a_report() {
         let log = stall(STALL);
-        let context = Context { text: Text(STALL.as_bytes()), kernel: None };
+        let context = Context { text: Text(STALL.as_bytes()), ..Context::default() };
         let found = reports(&log, &context);
         assert_eq!(found.len(), 1);
         assert_eq!(
@@ -232,7 +232,7 @@ mod tests {
     fn an_int3_in_memory_is_none() {
         let text = STALL.replace("0f <1f>", "cc <1f>");
         let log = stall(&text);
-        assert_eq!(reports(&log, &Context { text: Text(text.as_bytes()), kernel: None }), []);
+        assert_eq!(reports(&log, &Context { text: Text(text.as_bytes()), ..Context::default() }), []);
         // Nor is anything made of a log without its text.
         assert_eq!(reports(&stall(STALL), &Context::default()), []);
     }

@@ -5,7 +5,8 @@
 //!
 //! Where things are: `fault.rs` finds the function at fault past `helpers.rs`; `title.rs` names the failure as the
 //! field does; `infer.rs` builds the reports that a log only implies; `causation.rs` says which report follows from
-//! which; `signature.rs` makes two logs of one bug equal; `rules/` has one diagnosis a file.
+//! which; `signature.rs` makes two logs of one bug equal; `rules/` has one diagnosis a file; `symbols/` holds the report
+//! against the kernel's files.
 
 mod causation;
 pub mod explained;
@@ -16,6 +17,7 @@ mod phase;
 mod recursion;
 pub mod rules;
 mod signature;
+pub mod symbols;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -27,6 +29,7 @@ pub use explained::{Confidence, Diagnosis, Evidence, Explained};
 pub use text::Text;
 
 use fault::Culprit;
+use symbols::{Resolved, SameKernel, Symbolizer};
 
 /// What is known beside the parsed log.
 #[derive(Clone, Copy, Default)]
@@ -36,6 +39,8 @@ pub struct Context<'a> {
     pub text: Text<'a>,
     /// The kernel that wrote the log, with its tables.
     pub kernel: Option<&'a kvet_tables::Context<'a>>,
+    /// The same kernel with its modules, for addresses and source lines.
+    pub symbols: Option<&'a Symbolizer<'a>>,
 }
 
 /// Explains every report of a log, causes first: each report without a cause in the log is followed by its
@@ -85,7 +90,16 @@ fn one(
     let report = &seed.report;
     let culprit = seed.culprit.as_ref();
     let function = culprit.map(|culprit| culprit.function.as_str());
-    let case = rules::Case { report, function, seeds, log, text: context.text, kernel: context.kernel };
+    let resolved = context.symbols.map(|symbols| symbols.report(report));
+    let case = rules::Case {
+        report,
+        function,
+        seeds,
+        log,
+        text: context.text,
+        kernel: context.kernel,
+        resolved: resolved.as_ref(),
+    };
     let diagnosis = rules::diagnose(&case);
     Explained {
         title: title::title(report, function),
@@ -97,5 +111,17 @@ fn one(
         diagnosis: Some(diagnosis).flatten(),
         inferred: seed.inferred,
         report: report.clone(),
+        resolved,
     }
+}
+
+/// Whether a log was written by the kernel whose symbols explained it.
+pub fn same_kernel(log: &Log, explained: &[Explained], symbols: &Symbolizer<'_>) -> SameKernel {
+    let of = |report: &Report| -> Resolved {
+        let mut told = explained.iter().filter(|one| !one.inferred);
+        let found = told.find(|one| one.report.span == report.span).and_then(|one| one.resolved.clone());
+        found.unwrap_or_default()
+    };
+    let resolved: Vec<Resolved> = log.reports.iter().map(of).collect();
+    symbols.same_kernel(log, &resolved)
 }

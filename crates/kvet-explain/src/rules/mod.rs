@@ -39,6 +39,7 @@ use kvet_console::{Boot, Frame, Log, Report};
 use kvet_image::Image;
 
 use crate::explained::{Confidence, Diagnosis, Evidence};
+use crate::symbols::Resolved;
 use crate::{Seed, Text};
 
 /// A rule: a diagnosis where its evidence is there.
@@ -95,6 +96,8 @@ pub struct Case<'a> {
     pub(crate) text: Text<'a>,
     /// The kernel, where it was given.
     pub(crate) kernel: Option<&'a kvet_tables::Context<'a>>,
+    /// What the kernel's files say about the report.
+    pub(crate) resolved: Option<&'a Resolved>,
 }
 
 /// Prose and patches around a log are searched in a text up to this size: a mail, not a console.

@@ -48,28 +48,23 @@ fn int3_loop(stall: &Report, context: &Context<'_>) -> Option<Report> {
     let at = format!("{}+{:#x}", interrupted.ip.function, interrupted.ip.offset.saturating_sub(1));
     let who = cpu.map_or_else(|| "a CPU".to_owned(), |cpu| format!("CPU {cpu}"));
     Some(Report {
-        kind: Kind::Breakpoint,
-        headline: format!("{who} takes the int3 at {at} again and again"),
-        details: Vec::new(),
         span: interrupted.span,
+        boot: stall.boot,
         timestamp: interrupted.timestamp,
+        arch: stall.arch,
+        release: stall.release.clone(),
+        build: stall.build.clone(),
         cpu,
-        stalled_cpus: Vec::new(),
         pid: trace.and_then(|trace| trace.pid),
         comm: trace.and_then(|trace| trace.comm.clone()),
+        taint: stall.taint.clone(),
+        hardware: stall.hardware.clone(),
+        phase: stall.phase.clone(),
         trap: Some(Trap { name: "int3".into(), vector: Some(3), ..Trap::default() }),
         ip: Some(interrupted.ip),
-        lr: None,
-        registers: Vec::new(),
         code: Some(interrupted.code),
         frames: frames.get(below..).unwrap_or_default().to_vec(),
-        traces: Vec::new(),
-        locks: Vec::new(),
-        object: None,
-        source: None,
-        named: None,
-        panic: None,
-        ..stall.clone()
+        ..Report::new(Kind::Breakpoint, format!("{who} takes the int3 at {at} again and again"))
     })
 }
 
@@ -150,38 +145,14 @@ fn silence(log: &Log) -> Option<Report> {
     }
     let span = Span { first_line: *line, last_line: *line, start: boot.span.end, end: boot.span.end };
     Some(Report {
-        kind: Kind::Silence,
-        headline: text.clone(),
-        details: Vec::new(),
         span,
         boot: index,
         timestamp: *timestamp,
         arch: boot.arch,
         release: boot.release.clone(),
-        build: None,
-        cpu: None,
-        stalled_cpus: Vec::new(),
-        pid: None,
-        comm: None,
-        taint: None,
         hardware: boot.hardware.clone(),
-        work: None,
-        modules: Vec::new(),
         phase: boot.phase.clone(),
-        trap: None,
-        ip: None,
-        lr: None,
-        registers: Vec::new(),
-        code: None,
-        frames: Vec::new(),
-        traces: Vec::new(),
-        locks: Vec::new(),
-        object: None,
-        source: None,
-        named: None,
-        stacks: Vec::new(),
-        panic: None,
-        cut: false,
+        ..Report::new(Kind::Silence, text.clone())
     })
 }
 

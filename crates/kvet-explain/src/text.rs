@@ -89,35 +89,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// A line without mail quoting, level, time stamp and caller.
-pub fn clean(line: &[u8]) -> String {
-    let line = &line[..line.len().min(4 * MAX_QUOTE)];
-    let text = String::from_utf8_lossy(line);
-    let mut rest = text.trim_end_matches(['\r', '\0']).trim_start_matches(['>', ' ', '\t', '|']);
-    if let Some((level, after)) = rest.strip_prefix('<').and_then(|r| r.split_once('>'))
-        && !level.is_empty()
-        && level.bytes().all(|b| b.is_ascii_digit())
-    {
-        rest = after;
+/// A line without quoting, level, time stamp and caller, cut to a length that one reads.
+fn clean(line: &[u8]) -> String {
+    let text = kvet_console::clean_line(&line[..line.len().min(4 * MAX_QUOTE)]);
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
-    for _ in 0..3 {
-        let stamped = rest.trim_start().strip_prefix('[').and_then(|r| r.split_once(']'));
-        match stamped {
-            Some((stamp, after)) if is_stamp(stamp) => rest = after,
-            _ => break,
-        }
-    }
-    let rest = rest.trim();
-    match rest.char_indices().nth(MAX_QUOTE) {
-        Some((end, _)) => format!("{}...", &rest[..end]),
-        None => rest.to_owned(),
-    }
-}
-
-/// `    1.234567`, `  T123`, ` C0`, and the two in one bracket.
-fn is_stamp(text: &str) -> bool {
-    let mut words = text.split([' ', '@', 'T', 'C']).filter(|word| !word.is_empty()).peekable();
-    words.peek().is_some() && words.all(|word| word.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
 #[cfg(test)]

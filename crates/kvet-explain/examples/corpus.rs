@@ -143,7 +143,8 @@ fn split(bytes: &[u8]) -> (Expected, &[u8]) {
 /// The functions that a title names: `x in f`, `data-race in a / b`, `WARNING in f/usb_submit_urb`.
 fn functions(title: &str) -> Vec<String> {
     let Some((_, named)) = title.rsplit_once(" in ") else { return Vec::new() };
-    if named.contains("corrupted") || named == "unmount" || named.starts_with("fakeName") {
+    let is_place = named.contains('[') || named == "unmount" || named.starts_with("fakeName");
+    if named.contains("corrupted") || is_place {
         return Vec::new();
     }
     let named = named.split(" at addr").next().unwrap_or(named);

@@ -43,6 +43,9 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         Kind::SoftLockup | Kind::HardLockup | Kind::RcuStall => stalled(report),
         Kind::HungTask => hung(report),
         Kind::Kcsan => racing(report),
+        Kind::Lockdep => locked(report).or_else(|| innermost(report)),
+        Kind::Panic | Kind::Oops if report.headline.contains("corrupted stack end") => overflowed(report),
+        Kind::Bug if report.headline.contains("workqueue leaked") => leaked(report).or_else(|| innermost(report)),
         Kind::StackOverflow => overflowed(report),
         Kind::Patching => report.named.as_ref().map(Culprit::of).or_else(|| innermost(report)),
         Kind::Btf | Kind::Rootfs | Kind::Reset | Kind::Silence => None,
@@ -70,18 +73,31 @@ fn reliable(frames: &[Frame]) -> impl Iterator<Item = &Frame> + Clone {
     frames.iter().filter(move |frame| (all || frame.reliable) && !frame.function.is_empty())
 }
 
-/// Whether a helper of this reason is passed by for a kind of failure.
-fn passes(kind: Kind, reason: Reason) -> bool {
+/// Whether a helper of this reason is passed by in a report.
+fn passes(report: &Report, reason: Reason) -> bool {
+    let kind = report.kind;
     match reason {
-        Reason::Sanitizer | Reason::Reporting | Reason::Trap | Reason::Memory | Reason::Locking => true,
-        Reason::Container | Reason::Counting | Reason::Allocation => true,
-        // An object that is tracked is its owner's; a machine instruction that traps is where it stands.
+        Reason::Sanitizer | Reason::Reporting | Reason::Trap => true,
+        Reason::Memory | Reason::Locking | Reason::Container | Reason::Counting | Reason::Allocation => true,
+        Reason::Waking | Reason::Work | Reason::Service | Reason::Primitive => true,
+        // An object that is tracked is its owner's; one that faults shows who holds it.
+        // A timer's int3 is the patching of its code, which has no owner.
         Reason::DebugObjects => {
-            !matches!(kind, Kind::PageFault | Kind::GeneralProtection | Kind::Breakpoint | Kind::Oops)
+            !matches!(kind, Kind::PageFault | Kind::GeneralProtection | Kind::Oops | Kind::Breakpoint)
         }
+        // Who gives a damaged page back only found it so.
+        Reason::Freeing => report.headline.contains("Bad page"),
+        Reason::Dropping => matches!(kind, Kind::Lockdep | Kind::Warning),
         Reason::Waiting => kind == Kind::SleepingInAtomic,
         Reason::CrossCpu | Reason::Interrupt => false,
-        Reason::Primitive => true,
+    }
+}
+
+/// Why a frame is a helper.
+fn reason(frame: &Frame) -> Option<Reason> {
+    match readable(&frame.function) {
+        Some(readable) => helpers::reason(&readable),
+        None => helpers::reason(&frame.function),
     }
 }
 
@@ -91,7 +107,7 @@ fn innermost(report: &Report) -> Option<Culprit> {
         let ip = report.ip.iter().filter(|frame| !frame.function.is_empty());
         ip.chain(reliable(&report.frames))
     };
-    let own = |frame: &&Frame| helpers::reason(name(frame)).is_none_or(|reason| !passes(report.kind, reason));
+    let own = |frame: &&Frame| reason(frame).is_none_or(|reason| !passes(report, reason));
     if let Some(frame) = frames().find(own) {
         return Some(Culprit::of(frame));
     }
@@ -100,7 +116,7 @@ fn innermost(report: &Report) -> Option<Culprit> {
         return Some(Culprit::of(frame));
     }
     let tells = |frame: &&Frame| {
-        !matches!(helpers::reason(name(frame)), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap))
+        !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap))
     };
     report.named.iter().chain(frames()).find(tells).or_else(|| frames().next()).map(Culprit::of)
 }
@@ -137,40 +153,41 @@ fn is_own_work(function: &str) -> bool {
 /// The function below the first anchor.
 fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
     let mut own: Option<&Frame> = None;
-    let mut patching: Option<&Frame> = None;
+    let mut waits_for_cpu = None;
     for frame in frames {
         let function = name(frame);
-        if function.starts_with("smp_call_function") && own.is_none_or(|f| is_cross(name(f))) {
-            // Whatever variant: it waits for another CPU.
-            own = Some(frame);
+        if own.is_none() && function.starts_with("smp_call_function") {
+            // Whatever variant: it waits for another CPU. Who patches text is named, though: nothing else is told.
+            waits_for_cpu = waits_for_cpu.or(Some(frame));
             continue;
         }
-        if is_patching(function) {
-            patching = Some(frame);
+        if let Some(waiting) = waits_for_cpu
+            && own.is_none()
+        {
+            if is_broadcast(function) {
+                continue;
+            }
+            if is_patching(function) {
+                waits_for_cpu = None;
+                continue;
+            }
+            return Some(Culprit { module: waiting.module.clone(), ..Culprit::named("smp_call_function") });
         }
         if helpers::is_anchor(function) {
-            if let Some(own) = own {
-                if name(own).starts_with("smp_call_function") && patching.is_none() {
-                    return Some(Culprit {
-                        module: own.module.clone(),
-                        ..Culprit::named("smp_call_function")
-                    });
-                }
-                return Some(Culprit::of(own));
+            match own {
+                Some(own) => return Some(Culprit::of(own)),
+                None => continue,
             }
-            continue;
         }
         if is_own_work(function) {
             own = Some(frame);
         }
     }
-    None
+    waits_for_cpu.map(|_| Culprit::named("smp_call_function"))
 }
 
-fn is_cross(function: &str) -> bool {
-    function.starts_with("smp_call_function")
-        || function.starts_with("on_each_cpu")
-        || function.starts_with("csd_")
+fn is_broadcast(function: &str) -> bool {
+    function.starts_with("on_each_cpu") || function.starts_with("csd_")
 }
 
 fn is_patching(function: &str) -> bool {
@@ -202,14 +219,30 @@ fn racing(report: &Report) -> Option<Culprit> {
     Some(Culprit::named(function))
 }
 
+/// A lock that is kept, or whose memory is freed: who took it (`#0: (&fi->mutex){+.+.}, at: fuse_lock_inode+0xaf/0xe0`).
+fn locked(report: &Report) -> Option<Culprit> {
+    let headline = report.headline.to_lowercase();
+    let kept = ["returning to user space", "still has locks held", "held lock freed"];
+    if !kept.iter().any(|words| headline.contains(words)) {
+        return None;
+    }
+    let at = report.locks.iter().find_map(|lock| lock.split_once(" at: "))?.1;
+    let at = at.split_whitespace().find(|word| word.contains("+0x"))?;
+    let function = at.split('+').next().filter(|f| !f.is_empty())?;
+    Some(Culprit::named(function.split('.').next().unwrap_or(function)))
+}
+
+/// `last function: addrconf_dad_work`.
+fn leaked(report: &Report) -> Option<Culprit> {
+    let told = report.details.iter().map(|(_, text)| text.as_str()).chain([report.headline.as_str()]);
+    let function = told.filter_map(|text| text.split_once("last function: ")).next()?.1;
+    Some(Culprit::named(function.split_whitespace().next()?))
+}
+
 /// The stack is full or gone: who called what has filled it.
 fn overflowed(report: &Report) -> Option<Culprit> {
     let frames = || report.ip.iter().chain(reliable(&report.frames)).filter(|f| !f.function.is_empty());
-    let repeats = crate::recursion::cycle(&report.frames).is_some();
-    if repeats && let Some(culprit) = work_of(frames()) {
-        return Some(culprit);
-    }
-    innermost(report)
+    work_of(frames()).or_else(|| innermost(report))
 }
 
 #[cfg(test)]
@@ -276,7 +309,7 @@ mod tests {
             Some("smp_call_function_single"),
             &["do_cpuid", "vfs_read", "do_syscall_64"],
         );
-        assert_eq!(f.as_deref(), Some("do_cpuid"));
+        assert_eq!(f.as_deref(), Some("smp_call_function"));
         let f =
             function(Kind::SoftLockup, Some("ipv6_rcv"), &["__netif_receive_skb_core", "process_backlog"]);
         assert_eq!(f.as_deref(), Some("ipv6_rcv"));

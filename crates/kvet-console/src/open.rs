@@ -259,6 +259,13 @@ impl Open {
     pub fn finish(mut self) -> Report {
         let primary = self.primary();
         let mut report = self.report;
+        // Where only the panic printed a trace, it is that of the fault (arm64's overflow, `WARNING:` before 4.11).
+        let bare = primary.is_some_and(|p| self.sections[p].frames.is_empty());
+        let lender =
+            self.sections.iter().position(|s| s.role == Role::Panic && !s.frames.is_empty()).filter(|_| bare);
+        if let (Some(lender), Some(primary)) = (lender, primary) {
+            self.sections[primary].frames = std::mem::take(&mut self.sections[lender].frames);
+        }
         for (index, section) in self.sections.drain(..).enumerate() {
             if Some(index) == primary {
                 adopt(&mut report, section);

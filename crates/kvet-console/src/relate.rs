@@ -41,8 +41,16 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     let text = line.text();
     let is_panic = text.contains("Kernel panic");
     let is_cut = text.starts_with("------------[ cut here ]") || text.starts_with("8<--- cut here");
+    // Another log of the same mail.
+    let elsewhere = line.part.quote != open.last_quote || went_back(open, line);
     if open.preamble {
+        if elsewhere || open.strange > 12 && open.caller.is_none() {
+            return Relation::Another;
+        }
         return preamble(open, start, is_cut);
+    }
+    if elsewhere && !open.unproven && start.sure != Sure::Trace {
+        return Relation::Another;
     }
     if open.unproven {
         return if start.sure == Sure::Trace { Relation::Ignore } else { Relation::Another };
@@ -107,11 +115,17 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     }
 }
 
+/// Whether the clock stands before that of the report: a message of another boot, not of another CPU that was late.
+fn went_back(open: &Open, line: &Line<'_>) -> bool {
+    matches!((open.report.timestamp, line.part.timestamp), (Some(then), Some(now)) if now + 5.0 < then && open.report.kind != Kind::RcuStall)
+}
+
 fn family_announces(text: &str) -> bool {
     family::panic_announces(text)
 }
 
-fn is_exception(kind: Kind) -> bool {
+/// Whether a report of this kind has registers or a trace, always.
+pub(crate) fn is_exception(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Oops

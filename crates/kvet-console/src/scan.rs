@@ -258,10 +258,8 @@ impl Scanner {
         let open = &mut self.open[index];
         let taken = if open.taken < MAX_TAKEN { body::read(open, line) } else { Taken::No };
         if taken == Taken::No {
-            if !line.text().is_empty() {
-                open.strange = open.strange.saturating_add(1);
-                open.adjacent = false;
-            }
+            open.strange = open.strange.saturating_add(1);
+            open.adjacent = false;
             return;
         }
         open.extend_to(line);
@@ -327,7 +325,8 @@ impl Scanner {
                 }
                 Relation::Another => {
                     let mut open = self.open.remove(index);
-                    open.report.cut |= !open.ended && !open.has_place();
+                    open.report.cut |=
+                        !open.ended && !open.has_place() && relate::is_exception(open.report.kind);
                     self.close(open);
                 }
             }
@@ -698,7 +697,7 @@ fn is_wrapped(open: &Open, line: &Line<'_>) -> bool {
         return false;
     }
     let word = text.split(' ').next().unwrap_or(text).len();
-    if !(50..=82).contains(&open.last_width) || open.last_width + 1 + word < 66 {
+    if !(30..=82).contains(&open.last_width) || open.last_width + 1 + word < 68 {
         return false;
     }
     match open.last {

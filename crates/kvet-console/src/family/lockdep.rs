@@ -8,29 +8,7 @@ use crate::open::{Open, Role, Taken};
 use crate::report::Kind;
 use crate::text::{before, comm_pid, take_source};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "possible ",
-        "suspicious ",
-        "inconsistent lock",
-        "lock order detected",
-        "lock inversion",
-        "held lock",
-        "still has locks",
-        "unlock balance",
-        "contention detected",
-        "wait context",
-        "Nested lock",
-        "non-static key",
-        "lock held when",
-        "_LOCK",
-        "STACK_TRACE_ENTRIES",
-        "chain cache",
-        "lockdep",
-    ],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family = Family { anchors: &["WARNING:", "INFO: ", "BUG"], begin, line };
 
 /// What follows `WARNING: `, `INFO: `, `BUG: `.
 const WORDS: &[&str] = &[

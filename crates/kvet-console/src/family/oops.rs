@@ -13,15 +13,7 @@ use crate::report::{Arch, Kind, Trap};
 use crate::text::{after, dec32, hex, take_hex};
 
 pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "[#",
-        "Internal error",
-        "traps: PANIC",
-        "PANIC: ",
-        "nhandled exception",
-        "Bad mode in",
-        "SError Interrupt",
-    ],
+    anchors: &["[#", "Internal error", "PANIC: ", "nhandled ", "Bad mode in", "SError"],
     begin,
     line,
 };

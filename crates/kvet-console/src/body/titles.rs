@@ -63,7 +63,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         return Taken::Title;
     }
     if text.starts_with("FAULT_INJECTION: forcing a failure")
-        || text.contains(": page allocation failure: order:")
+        || memchr::memmem::find(text.as_bytes(), b": page allocation failure: order:").is_some()
     {
         open.begin_section(Role::Foreign, text);
         return Taken::Title;

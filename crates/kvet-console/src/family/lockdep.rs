@@ -8,7 +8,7 @@ use crate::open::{Open, Role, Taken};
 use crate::report::Kind;
 use crate::text::{before, comm_pid, take_source};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["WARNING:", "INFO: ", "BUG"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["WARNING:", "INFO: ", "BUG ", "BUG:"], begin, line };
 
 /// What follows `WARNING: `, `INFO: `, `BUG: `.
 const WORDS: &[&str] = &[

@@ -17,11 +17,8 @@ pub(crate) const ANCHORS: &[&str] = &[
     "alternatives: ",
     "Bringing up secondary",
     "Brought up ",
-    "ooting SMP conf",
     "devtmpfs: init",
-    "calling  ",
     "calling ",
-    "initcall ",
     "Freeing unused kernel",
     "VFS: Mounted root",
     " as init process",
@@ -96,15 +93,12 @@ impl Going {
             return (rest.contains(" @ ") && name.len() < rest.len())
                 .then(|| Phase::Initcall(Some(name.to_owned())));
         }
-        if text.starts_with("initcall ") && text.contains(" returned ") {
-            return Some(Phase::Initcall(None));
-        }
         if text.starts_with("alternatives: patching kernel code")
             || text.starts_with("alternatives: applying")
         {
             return Some(Phase::Alternatives);
         }
-        if text.starts_with("smp: Bringing up secondary") || text.contains("Booting SMP configuration") {
+        if text.starts_with("smp: Bringing up secondary") {
             return Some(Phase::Smp);
         }
         if text.starts_with("devtmpfs: initialized") {

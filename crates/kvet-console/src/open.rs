@@ -29,6 +29,8 @@ pub(crate) enum Role {
     History,
     /// Of the panic that followed.
     Panic,
+    /// Of something else that spoke in between: a failed allocation, fault injection.
+    Foreign,
 }
 
 /// One trace and what stands with it.
@@ -259,6 +261,13 @@ impl Open {
     pub fn finish(mut self) -> Report {
         let primary = self.primary();
         let mut report = self.report;
+        // Where only the panic printed a trace, it is that of the fault (arm64's overflow, `WARNING:` before 4.11).
+        let bare = primary.is_some_and(|p| self.sections[p].frames.is_empty());
+        let lender =
+            self.sections.iter().position(|s| s.role == Role::Panic && !s.frames.is_empty()).filter(|_| bare);
+        if let (Some(lender), Some(primary)) = (lender, primary) {
+            self.sections[primary].frames = std::mem::take(&mut self.sections[lender].frames);
+        }
         for (index, section) in self.sections.drain(..).enumerate() {
             if Some(index) == primary {
                 adopt(&mut report, section);
@@ -298,7 +307,13 @@ impl Open {
         } else {
             None
         };
+        // lockdep's own trace has a title; those before it tell how the locks were taken.
+        let titled = self
+            .sections
+            .iter()
+            .position(|s| s.role == Role::Main && s.title == "stack backtrace:" && s.has_place());
         first
+            .or(titled)
             .or_else(|| find(&|s| s.role == Role::Main))
             .or_else(|| find(&|s| s.role == Role::Panic))
             .or_else(|| find(&|s| s.role == Role::Cpu))

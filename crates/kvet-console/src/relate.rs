@@ -41,8 +41,16 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     let text = line.text();
     let is_panic = text.contains("Kernel panic");
     let is_cut = text.starts_with("------------[ cut here ]") || text.starts_with("8<--- cut here");
+    // Another log of the same mail.
+    let elsewhere = line.part.quote != open.last_quote || went_back(open, line);
     if open.preamble {
+        if elsewhere || open.strange > 12 && open.caller.is_none() {
+            return Relation::Another;
+        }
         return preamble(open, start, is_cut);
+    }
+    if elsewhere && !open.unproven && start.sure != Sure::Trace {
+        return Relation::Another;
     }
     if open.unproven {
         return if start.sure == Sure::Trace { Relation::Ignore } else { Relation::Another };
@@ -90,6 +98,10 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     if new == Kind::PageFault && kind == Kind::PageFault && start.sure == Sure::Preamble {
         return Relation::Detail;
     }
+    // arm prints the message below the headline.
+    if kind == Kind::Warning && new == Kind::Refcount && !open.has_place() {
+        return Relation::Detail;
+    }
     let young = open.taken < 12 && open.frame_count() == 0;
     match (kind, new) {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
@@ -107,11 +119,17 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     }
 }
 
+/// Whether the clock stands before that of the report: a message of another boot, not of another CPU that was late.
+fn went_back(open: &Open, line: &Line<'_>) -> bool {
+    matches!((open.report.timestamp, line.part.timestamp), (Some(then), Some(now)) if now + 5.0 < then && open.report.kind != Kind::RcuStall)
+}
+
 fn family_announces(text: &str) -> bool {
     family::panic_announces(text)
 }
 
-fn is_exception(kind: Kind) -> bool {
+/// Whether a report of this kind has registers or a trace, always.
+pub(crate) fn is_exception(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Oops
@@ -180,6 +198,12 @@ pub(crate) fn become_of(open: &mut Open, start: Start, family: &'static Family, 
 
 /// A further headline of the same report.
 pub(crate) fn absorb(open: &mut Open, start: Start, line: &Line<'_>) {
+    if start.report.kind == Kind::Refcount && open.report.kind == Kind::Warning {
+        let headline = std::mem::replace(&mut open.report.headline, start.report.headline);
+        open.report.details.push((open.report.span.first_line, headline));
+        open.report.kind = Kind::Refcount;
+        return;
+    }
     open.detail(line);
     let report = &mut open.report;
     let new = start.report;

@@ -24,6 +24,10 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     let Some(who) = parse(text) else { return Taken::No };
     let in_panic = open.report.panic.is_some() && open.report.kind != crate::Kind::Panic;
+    if open.section().role == Role::Foreign && !open.section().has_place() {
+        open.section().identified = true;
+        return Taken::Identity;
+    }
     let section = open.section();
     if section.identified && section.has_place() {
         let role = match section.role {
@@ -132,9 +136,11 @@ pub(crate) fn taint<'a>(text: &'a str, who: &mut Who<'a>) {
     } else {
         return;
     };
-    let rest = rest.trim().trim_start_matches([',', '(']).trim_end_matches(')');
+    let rest = rest.trim().trim_start_matches(',').trim_start();
+    let rest = rest.strip_prefix('(').map_or(rest, |r| r.trim_end_matches(')'));
     let (release, build) = rest.split_once(' ').unwrap_or((rest, ""));
-    if release.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+    let numbered = release.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    if numbered || (!release.is_empty() && build.starts_with('#')) {
         who.release = Some(release);
         let build = build.trim();
         who.build = (!build.is_empty()).then_some(build);

@@ -6,11 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::between;
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &["BPF:", "failed to validate module", "BTF is malformed", "BTF: -", "bpf: Failed to parse"],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family = Family { anchors: &["BTF: ", "BTF is ", "BPF:"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

@@ -6,11 +6,8 @@ use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::Kind;
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &["[ cut here ]", "corruption.", "corruption!", "usercopy: ", "CFI failure", "8<--- cut here"],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family =
+    Family { anchors: &["cut here", "orruption", "usercopy: ", "CFI failure"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
@@ -35,7 +32,8 @@ fn begin(line: &Line<'_>) -> Option<Start> {
 
 /// Whatever the same CPU prints before the headline is the report's message.
 fn line(open: &mut Open, line: &Line<'_>) -> Taken {
-    if open.preamble && open.taken <= 8 && !line.text().is_empty() && line.part.origin != Origin::User {
+    let alike = line.part.quote == open.last_quote && line.part.timestamp.is_some() == open.last_stamped;
+    if open.preamble && open.taken <= 8 && open.adjacent && alike && line.part.origin != Origin::User {
         open.detail(line);
         return Taken::Detail;
     }

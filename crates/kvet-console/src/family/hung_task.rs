@@ -7,11 +7,19 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{before, comm_pid};
 
-pub(crate) static FAMILY: Family =
-    Family { anchors: &[" blocked for more than", " blocked in I/O wait", "blocked on a "], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["INFO: ", "blocked for more"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
-    let rest = line.text().strip_prefix("INFO: task ")?;
+    let text = line.text();
+    let Some(rest) = text.strip_prefix("INFO: task ") else {
+        // A task's name may hold line feeds.
+        let (task, time) = text.split_once(" blocked for more than ")?;
+        let (comm, pid) = comm_pid(task, ':')?;
+        let mut start = Start::new(Kind::HungTask, line, Sure::Kernel);
+        start.report.comm = Some(comm.to_owned());
+        start.report.pid = Some(pid);
+        return time.ends_with("seconds.").then_some(start);
+    };
     let at = rest.find(" blocked ")?;
     let mut start = Start::new(Kind::HungTask, line, Sure::Certain);
     if let Some((comm, pid)) = comm_pid(&rest[..at], ':') {

@@ -7,7 +7,7 @@ use crate::open::{Open, Taken};
 use crate::report::{Kind, Object, Trap};
 use crate::text::{after, before, comm_pid, dec32, hex, take_dec, take_hex};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["KASAN: ", "kasan: GPF", "kasan: "], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["SAN: ", "kasan: GPF"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

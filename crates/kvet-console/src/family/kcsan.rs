@@ -7,7 +7,7 @@ use crate::open::{Open, Role, Taken};
 use crate::report::{Kind, Object};
 use crate::text::{after, dec32, take_dec, take_hex};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["KCSAN: "], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["SAN: "], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let words = line.text().strip_prefix("BUG: KCSAN: ")?;

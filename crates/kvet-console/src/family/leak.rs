@@ -7,17 +7,8 @@ use crate::open::{Open, Taken};
 use crate::report::{Kind, Object};
 use crate::text::{after, dec32, take_dec, take_hex};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "memory leak",
-        "unreferenced object",
-        "unregister_netdevice: waiting",
-        "Busy inodes",
-        "suspected memory leaks",
-    ],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family =
+    Family { anchors: &["memory leak", "unreferenced obj", "unregister_netdev", "Busy inodes"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

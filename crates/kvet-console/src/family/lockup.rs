@@ -6,11 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, between, comm_pid, dec32};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &["soft lockup", "LOCKUP", "hard lockup", "workqueue lockup", "lockup suspected"],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family = Family { anchors: &["lockup", "LOCKUP"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

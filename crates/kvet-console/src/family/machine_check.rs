@@ -7,7 +7,7 @@ use crate::open::{Open, Taken};
 use crate::report::{Arch, Kind, Trap};
 use crate::text::{after, take_hex};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["Machine check in kernel", "Vector: "], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["Machine check in", "Vector: "], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

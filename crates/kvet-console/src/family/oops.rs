@@ -14,13 +14,17 @@ use crate::text::{after, dec32, hex, take_hex};
 
 pub(crate) static FAMILY: Family = Family {
     anchors: &[
-        "[#",
+        "Oops",
+        "[#1]",
+        "[#2]",
+        "[#3]",
+        "eneral protection",
+        "nvalid opcode",
         "Internal error",
-        "traps: PANIC",
         "PANIC: ",
-        "nhandled exception",
+        "nhandled ",
         "Bad mode in",
-        "SError Interrupt",
+        "SError",
     ],
     begin,
     line,

@@ -14,16 +14,7 @@ use crate::report::{Arch, Kind, Trap};
 use crate::text::{after, dec32, take_hex};
 
 pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "nable to handle",
-        "NULL pointer dereference",
-        "nhandled fault",
-        "nhandled prefetch abort",
-        "Kernel Fault: ",
-        "NX-protected",
-        "SMEP",
-        "Alignment trap: not",
-    ],
+    anchors: &["nable to handle", "NULL pointer", "nhandled ", "Fault: Code", "tried to execute", "SMEP?"],
     begin,
     line,
 };

@@ -6,7 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::after;
 
-pub(crate) static FAMILY: Family = Family { anchors: &["Kernel panic"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["panic"], begin, line };
 
 /// Panics that only say what an earlier report has said.
 const ANNOUNCING: &[&str] = &[

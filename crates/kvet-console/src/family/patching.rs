@@ -12,15 +12,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 
 pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "jump_label: ",
-        "alternatives: Bad",
-        "alternatives: alt->",
-        "return thunk",
-        "static_call",
-        "text_poke",
-        "nexpected op",
-    ],
+    anchors: &["jump_label: ", "alternatives: ", "return thunk", "static_call", "nexpected "],
     begin,
     line,
 };

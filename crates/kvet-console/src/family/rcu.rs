@@ -6,17 +6,7 @@ use crate::open::{Open, Role, Taken};
 use crate::report::Kind;
 use crate::text::{after, dec32, take_dec};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "detected stall",
-        "detected expedited stall",
-        "kthread starved",
-        "rcu_tasks",
-        "kthread timer wakeup",
-    ],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family = Family { anchors: &[" stall", "starved"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

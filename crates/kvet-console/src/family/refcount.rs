@@ -5,7 +5,7 @@ use crate::line::{Line, Origin};
 use crate::open::Taken;
 use crate::report::Kind;
 
-pub(crate) static FAMILY: Family = Family { anchors: &["refcount_t: "], begin, line: |_, _| Taken::No };
+pub(crate) static FAMILY: Family = Family { anchors: &["refcount_t"], begin, line: |_, _| Taken::No };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

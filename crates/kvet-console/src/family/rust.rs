@@ -6,7 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, take_source};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["panicked at"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["panic"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let rest = line.text().strip_prefix("rust_kernel: ")?;

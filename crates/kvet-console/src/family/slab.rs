@@ -7,22 +7,8 @@ use crate::open::{Open, Taken};
 use crate::report::{Kind, Object};
 use crate::text::{after, before, take_hex};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &[
-        "BUG ",
-        "INFO: Allocated in",
-        "INFO: Freed in",
-        "INFO: Slab 0x",
-        "INFO: Object 0x",
-        "INFO: 0x",
-        "slab error in",
-        "double free",
-        "Slab corruption",
-        "in slab cache",
-    ],
-    begin,
-    line,
-};
+pub(crate) static FAMILY: Family =
+    Family { anchors: &["BUG ", "BUG:", "INFO: ", "slab error", "orruption", "double free"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

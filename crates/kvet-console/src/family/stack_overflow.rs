@@ -9,11 +9,8 @@ use crate::line::Line;
 use crate::report::{Kind, Trap};
 use crate::text::{after, between, take_hex};
 
-pub(crate) static FAMILY: Family = Family {
-    anchors: &["nsufficient stack space", "guard page was hit", "tack overflow"],
-    begin,
-    line: super::no_lines,
-};
+pub(crate) static FAMILY: Family =
+    Family { anchors: &["nsufficient stack", "guard page", "tack overflow"], begin, line: super::no_lines };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

@@ -6,7 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, take_source};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["UBSAN: "], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["SAN: "], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let words = line.text().strip_prefix("UBSAN: ")?;

@@ -5,8 +5,7 @@ use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::Kind;
 
-pub(crate) static FAMILY: Family =
-    Family { anchors: &["SYZFAIL: ", "SYZFATAL: ", "fatal error: ", "panic: runtime error"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["SYZF", "fatal error: ", "panic"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

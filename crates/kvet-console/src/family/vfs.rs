@@ -5,8 +5,7 @@ use crate::line::Line;
 use crate::open::{Open, Taken};
 use crate::report::Kind;
 
-pub(crate) static FAMILY: Family =
-    Family { anchors: &["VFS: Close: file count", "VFS: Cannot open root device"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["VFS: C"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

@@ -4,6 +4,7 @@ mod btf;
 mod check;
 mod cli;
 mod exit;
+mod explain;
 mod progress;
 mod render;
 mod text;
@@ -15,6 +16,7 @@ fn main() -> std::process::ExitCode {
     let color = cli.color;
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
+        cli::Command::Explain(args) => explain::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),

@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help build demo test lint deny bench fuzz oracle-btf clean
+.PHONY: help build demo test corpus lint deny bench fuzz oracle-btf clean
 
 help:
 	@echo 'make demo    build kvet, fetch real kernels, check them, and show a broken one'
 	@echo 'make test    run every test, also against real kernels and by booting them'
+	@echo 'make corpus  measure kvet explain on a corpus of logs (KVET_CORPUS, or ../shared/corpus)'
 	@echo 'make lint    formatting and clippy'
 	@echo 'make deny    licences and advisories of the dependencies (needs cargo-deny)'
 	@echo 'make bench   benchmarks: whole commands against the tools that a user would run instead'
@@ -23,6 +24,10 @@ demo: build
 test:
 	scripts/setup test
 	scripts/test
+
+corpus:
+	scripts/setup build
+	scripts/corpus
 
 lint:
 	cargo fmt --all --check

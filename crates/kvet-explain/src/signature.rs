@@ -46,7 +46,7 @@ pub fn signature(report: &Report, function: Option<&str>, diagnosis: Option<&Dia
     let by_cause =
         diagnosis.filter(|d| d.confidence >= Confidence::Possible && CAUSE_ONLY.contains(&d.cause));
     if let Some(diagnosis) = by_cause {
-        let what = distinguishing(report, None);
+        let what = if report.kind == Kind::Btf { distinguishing(report, None) } else { String::new() };
         return format!("{}:{}", diagnosis.cause, digest(&[diagnosis.cause, what.as_str()]));
     }
     let class = class(report);

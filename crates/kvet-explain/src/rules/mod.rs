@@ -212,6 +212,3 @@ fn short(text: &str, max: usize) -> String {
         None => text.to_owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! Rules on reports by hand, and that each stays silent without its evidence.

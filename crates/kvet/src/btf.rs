@@ -136,7 +136,7 @@ fn dumped(args: &DumpArgs) -> Result<(), Failure> {
         None => Btf::parse(&data),
     }
     .map_err(|e| unreadable(&shown, e))?;
-    if base.is_none() && btf.strings().first().is_some_and(|&first| first != 0) {
+    if btf.lacks_base() {
         return Err(Some(format!(
             "{shown}: is split BTF: give the vmlinux that the module was built with as --base"
         )));

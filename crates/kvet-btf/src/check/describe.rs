@@ -11,8 +11,8 @@ use crate::raw::Kind;
 pub(crate) enum Who<'r> {
     /// A kernel's own.
     Kernel,
-    /// User space's; `own` is what the kernel would say if it were its own.
-    Loader { own: Verdict },
+    /// User space's; `own` is what the kernel would say if it were its own, where there is a difference to tell.
+    Loader { own: Option<Verdict> },
     /// A module's.
     Module { name: &'r str },
     /// A module's `.BTF.base`.
@@ -51,10 +51,8 @@ impl Reader<'_, '_> {
         match &self.who {
             Who::Module { .. } | Who::DistilledBase { .. } => "this module: it is refused".to_owned(),
             Who::Kernel => ALL_OF_BPF.to_owned(),
-            Who::Loader { own } => match own.errno() {
-                Some(errno) => {
-                    format!("bpf(BPF_BTF_LOAD); and, where it is a kernel's own ({errno}), {ALL_OF_BPF}")
-                }
+            Who::Loader { own } => match own.as_ref().and_then(Verdict::errno) {
+                Some(_) => format!("bpf(BPF_BTF_LOAD); and, where it is a kernel's own, {ALL_OF_BPF}"),
                 None => "bpf(BPF_BTF_LOAD); a kernel takes it as its own, which it checks less".to_owned(),
             },
         }
@@ -77,7 +75,7 @@ impl Reader<'_, '_> {
                     )
                     .ending("BPF has no BTF, and modules with BTF are refused")
             }
-            Who::Loader { .. } => finding
+            Who::Loader { own } => with_console(finding, own.as_ref(), self.options)
                 .at_boot_when(self.outcome.lines.join("\n"), true, "when bpf(BPF_BTF_LOAD) is given it, in its log")
                 .ending(format!("the call fails with {errno}")),
         }
@@ -181,6 +179,15 @@ impl Reader<'_, '_> {
 
 const REBUILD: &str =
     "rebuild the BTF: pahole writes it after the link; a damaged copy of the file is the other cause";
+
+/// What a kernel would print if the BTF were its own.
+fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) -> Finding {
+    let Some((own, errno)) = own.and_then(|own| Some((own, own.errno()?))) else { return finding };
+    let mut lines = own.console();
+    lines.push(closing_line("%s", errno, options));
+    let lines = lines.iter().map(|line| Value::Text(line.trim_end().to_owned())).collect::<Vec<_>>();
+    finding.with("on the console of a kernel whose own it is", lines)
+}
 
 const ALL_OF_BPF: &str =
     "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each is refused";
@@ -318,6 +325,10 @@ fn type_finding(btf: &Btf<'_>, t: Type<'_>, fail: &Fail<'_>) -> Finding {
             ("btf/truncated", "it runs over the end of the type section".to_owned())
         }
         r if r.contains("size") => ("btf/size", format!("size {}: {r}", t.size())),
+        "Invalid btf_info kind_flag" if matches!(kind, Kind::TypeTag | Kind::DeclTag) => (
+            "btf/info",
+            format!("info {:#010x}: the kind flag, which makes a tag an attribute, came with 6.15", t.info()),
+        ),
         "vlen != 0" | "Invalid btf_info kind_flag" => {
             ("btf/info", format!("info {:#010x}: {reason}", t.info()))
         }

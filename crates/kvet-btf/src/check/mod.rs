@@ -280,7 +280,9 @@ impl Run<'_> {
         let outcome = self.outcome(data, None, None, door);
         let who = match door {
             Door::Own => describe::Who::Kernel,
-            Door::Load => describe::Who::Loader { own: crate::kernel::vmlinux(data, self.options) },
+            Door::Load => describe::Who::Loader {
+                own: (outcome.own > 0).then(|| crate::kernel::vmlinux(data, self.options)),
+            },
         };
         describe::Reader { outcome: &outcome, who, options: self.options, pahole: facts.pahole }.describe(report);
         let Some(btf) = &outcome.btf else { return };

@@ -1,0 +1,6 @@
+//! x
+
+/// placeholder
+#[derive(Debug, thiserror::Error)]
+#[error("x")]
+pub struct StoreError;

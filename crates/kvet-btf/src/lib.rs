@@ -17,6 +17,7 @@ pub mod diff;
 pub mod dump;
 pub mod elf;
 mod error;
+mod field;
 mod header;
 pub mod kernel;
 mod names;
@@ -26,6 +27,7 @@ mod scan;
 pub use btf::{Array, Btf, EnumValue, Index, Member, Param, SecInfo, Type};
 pub use by_name::ByName;
 pub use error::ParseError;
+pub use field::Field;
 pub use header::Header;
 pub use raw::{
     ByteOrder, HEADER_LEN, Kind, LONG_HEADER_LEN, MAGIC, MAX_NAME_OFFSET, MAX_TYPE, TypeId, VERSION,

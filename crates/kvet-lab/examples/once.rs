@@ -1,6 +1,5 @@
 //! Boots a kernel once and prints all that is known of it: `once KERNEL [SMP] [ACCEL] [APPEND]`.
 use kvet_lab::*;
-use std::sync::atomic::AtomicBool;
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let kernel = std::path::Path::new(&args[1]);
@@ -17,10 +16,9 @@ fn main() {
     let initrd = anonymous_with("initrd", &init.initramfs(arch, "abc")).expect("initrd");
     let success = voice::Success::Marker(init::Init::marker("abc"));
     let keep = std::env::var_os("KEEP").map(std::path::PathBuf::from);
-    let stop = AtomicBool::new(false);
     let request = Request { machine: &machine, qemu: &qemu, initrd: Some(&initrd), success: &success,
         limits: Limits { timeout: std::time::Duration::from_secs(120), quiet: std::time::Duration::from_secs(20) },
-        complaints_fail: false, keep_memory: keep.as_deref(), stop: &stop };
+        complaints_fail: false, keep_memory: keep.as_deref(), stop: &|| false };
     match run(&request, &mut |m| eprintln!("{}", m.as_str())) {
         Ok(Some((mut boot, console))) => {
             boot.registers = boot.registers.map(|r| r.lines().take(3).collect::<Vec<_>>().join("\n"));

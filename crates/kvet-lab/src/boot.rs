@@ -10,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -51,8 +50,8 @@ pub struct Request<'a> {
     pub complaints_fail: bool,
     /// Where the guest's memory is kept when the boot does not pass.
     pub keep_memory: Option<&'a Path>,
-    /// Set to end the boot without a verdict.
-    pub stop: &'a AtomicBool,
+    /// Says whether to end the boot without a verdict.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// What is known of a boot that has ended: all but its console.
@@ -234,7 +233,7 @@ impl<'a> Guest<'a> {
     fn follow(&mut self, request: &Request<'_>, moment: &mut dyn FnMut(Milestone)) -> io::Result<Option<EndedBy>> {
         let mut next_sample = self.started + SAMPLE;
         loop {
-            if request.stop.load(Ordering::Relaxed) {
+            if (request.stop)() {
                 return Ok(None);
             }
             self.wait(next_sample)?;

@@ -304,7 +304,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(300));
         let before = watch.effective();
         watch.sample();
-        let passed = watch.effective() - before;
+        let passed = watch.effective().saturating_sub(before);
         child.kill().expect("sleep is killed");
         child.wait().expect("sleep ends");
         // What a hypervisor steals is taken off.

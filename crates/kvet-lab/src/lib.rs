@@ -1,23 +1,30 @@
 //! Boots kernels in QEMU, once or a thousand times, and says what happened, how often, and how sure that is.
 
 mod boot;
+pub mod campaign;
 mod capture;
+mod cluster;
 mod error;
 mod host;
 pub mod init;
 pub mod machine;
 mod memory;
+pub mod kernel;
 mod outcome;
+pub mod plan;
 mod qemu;
 mod qmp;
 mod spawn;
+pub mod stats;
 pub mod store;
 pub mod voice;
 
 pub use boot::{Boot, Limits, Request, run};
 pub use capture::{Console, Stamp};
+pub use cluster::Cluster;
 pub use error::Error;
 pub use host::{Host, Pressure};
+pub use kernel::Kernel;
 pub use machine::{Arch, Initrd, Machine};
 pub use memory::anonymous_with;
 pub use outcome::{EndedBy, Evidence, Outcome, Verdict, judge};

@@ -300,8 +300,8 @@ mod tests {
         for piece in log.chunks(7) {
             heard.extend(listener.hear(piece));
         }
-        use Milestone::*;
-        let expected = [FirstByte, Banner, Smp, Init, Success, PowerDown].map(Heard::Milestone);
+        use Milestone as M;
+        let expected = [M::FirstByte, M::Banner, M::Smp, M::Init, M::Success, M::PowerDown].map(Heard::Milestone);
         assert_eq!(heard, expected);
     }
 

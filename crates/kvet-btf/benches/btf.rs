@@ -4,8 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use divan::{Bencher, black_box};
-use kvet_btf::kernel::{self, Options, Rules};
 use kvet_btf::check::{Facts, Strength, Subject, check};
+use kvet_btf::kernel::{self, Options, Rules};
 use kvet_btf::{Btf, dump};
 
 fn main() {

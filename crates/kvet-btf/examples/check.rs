@@ -1,6 +1,6 @@
 //! `cargo run -p kvet-btf --example check -- VERSION FILE...`: strict findings on files of raw base BTF.
-use kvet_btf::kernel::{Options, Rules};
 use kvet_btf::check::{Facts, Strength, Subject, check};
+use kvet_btf::kernel::{Options, Rules};
 
 fn main() {
     let mut args = std::env::args().skip(1);

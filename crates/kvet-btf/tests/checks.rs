@@ -7,8 +7,8 @@ mod oracle;
 
 use std::sync::Arc;
 
-use kvet_btf::kernel::{self, Options, Rules, V5_10, V6_1, V6_12, V6_18, V7_3};
 use kvet_btf::check::{Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, Solved, Strength, Subject};
+use kvet_btf::kernel::{self, Options, Rules, V5_10, V6_1, V6_12, V6_18, V7_3};
 use kvet_btf::{Btf, Kind, TypeId};
 use kvet_finding::{Severity, Value};
 use oracle::blob::Blob;

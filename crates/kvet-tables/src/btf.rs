@@ -78,7 +78,13 @@ pub fn bytes(image: &Image) -> Option<&[u8]> {
     }
 }
 
-/// A kernel's BTF and a module's when neither stands in an image.
+/// A module's `.BTF.base`.
+pub fn distilled(image: &Image) -> Option<&[u8]> {
+    let module = (image.kind() == Kind::Module).then(|| image.raw())?;
+    kvet_btf::elf::section(module, ".BTF.base").filter(|data| !data.is_empty())
+}
+
+/// BTF that stands in no image, and what else is known of it.
 pub struct Raw<'a> {
     /// The bytes.
     pub data: &'a [u8],
@@ -197,7 +203,6 @@ fn module(context: &Context<'_>) -> TableReport {
     let Some(data) = kvet_btf::elf::section(image.raw(), ".BTF").filter(|data| !data.is_empty()) else {
         return TableReport::absent(NAME, "the module carries no BTF");
     };
-    let distilled = kvet_btf::elf::section(image.raw(), ".BTF.base").filter(|data| !data.is_empty());
     let mut report = TableReport::new(NAME, Some(LocatedBy::Section(".BTF".to_owned())));
     let options = options(kernel.unwrap_or(image), policy, &mut report);
     let shared = kernel.map(|kernel| shared(kernel, &options));
@@ -206,7 +211,7 @@ fn module(context: &Context<'_>) -> TableReport {
         Some(name) => name.to_owned(),
         None => image.path().file_stem().map_or_else(String::new, |s| s.to_string_lossy().replace('-', "_")),
     };
-    let subject = Subject::Module { name: &name, distilled, kernel: base.as_ref() };
+    let subject = Subject::Module { name: &name, distilled: distilled(image), kernel: base.as_ref() };
     fill(&mut report, check(data, subject, &Facts::default(), &options, policy.strength));
     if kernel.is_some() && base.is_none() {
         report.skipped.push("the kernel that was given holds no BTF".to_owned());

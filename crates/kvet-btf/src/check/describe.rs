@@ -76,7 +76,11 @@ impl Reader<'_, '_> {
                     .ending("BPF has no BTF, and modules with BTF are refused")
             }
             Who::Loader { own } => with_console(finding, own.as_ref(), self.options)
-                .at_boot_when(self.outcome.lines.join("\n"), true, "when bpf(BPF_BTF_LOAD) is given it, in its log")
+                .at_boot_when(
+                    self.outcome.lines.join("\n"),
+                    true,
+                    "when bpf(BPF_BTF_LOAD) is given it, in its log",
+                )
                 .ending(format!("the call fails with {errno}")),
         }
     }
@@ -189,8 +193,7 @@ fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) 
     finding.with("on the console of a kernel whose own it is", lines)
 }
 
-const ALL_OF_BPF: &str =
-    "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each is refused";
+const ALL_OF_BPF: &str = "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each is refused";
 
 /// Says what the kernel prints when it refuses a module's BTF, and what becomes of the module.
 pub(crate) fn refused_module(

@@ -16,9 +16,7 @@ use kvet_finding::Finding;
 pub use ids::{IdSymbol, IdSymbolKind, SetShape};
 pub use percpu::{PerCpu, PerCpuSymbol};
 
-use crate::kernel::{
-    Door, Engine, Errno, Fail, Mode, Options, Resolved, relocate, resolve_split, special,
-};
+use crate::kernel::{Door, Engine, Errno, Fail, Mode, Options, Resolved, relocate, resolve_split, special};
 use crate::{Btf, Index, Kind};
 
 /// How much is checked.
@@ -90,7 +88,8 @@ impl Solved {
             .then(|| outcome.fails.first())
             .flatten()
             .map(|fail| Refused { errno: fail.errno, line: outcome.last_line.clone() });
-        let index = outcome.btf.as_ref().map_or_else(|| Arc::new(Index::empty()), |btf| Arc::clone(btf.index()));
+        let index =
+            outcome.btf.as_ref().map_or_else(|| Arc::new(Index::empty()), |btf| Arc::clone(btf.index()));
         Solved { index, resolved: outcome.resolved, refused }
     }
 }
@@ -247,7 +246,7 @@ pub fn check(
         }
         Subject::Module { name, kernel: Some(kernel), .. } => {
             let outcome = run.outcome(data, Some(&kernel.btf), kernel.solved.resolved.as_ref(), Door::Own);
-            run.module(&outcome, name, &mut report);
+            run.module(outcome, name, &mut report);
         }
         Subject::Module { .. } => without_base(data, &mut report),
     }
@@ -284,7 +283,8 @@ impl Run<'_> {
                 own: (outcome.own > 0).then(|| crate::kernel::vmlinux(data, self.options)),
             },
         };
-        describe::Reader { outcome: &outcome, who, options: self.options, pahole: facts.pahole }.describe(report);
+        describe::Reader { outcome: &outcome, who, options: self.options, pahole: facts.pahole }
+            .describe(report);
         let Some(btf) = &outcome.btf else { return };
         report.types = u64::from(btf.own_count());
         if outcome.own == 0 {
@@ -310,12 +310,22 @@ impl Run<'_> {
     }
 
     /// Split BTF that was read against its base.
-    fn module(self, outcome: &Outcome<'_>, name: &str, report: &mut Report) {
+    fn module(self, mut outcome: Outcome<'_>, name: &str, report: &mut Report) {
         let strict = self.strength == Strength::Strict;
-        if let Some(btf) = outcome.btf.as_ref().filter(|_| strict) {
-            // First, because it explains whatever else is wrong.
-            split::base_mismatch(btf, name, report);
+        if let Some(btf) = outcome.btf.as_ref().filter(|_| strict)
+            && split::base_mismatch(btf, name, report)
+        {
+            // It explains whatever else is wrong: of that, the kernel's refusal is enough.
+            let kept = outcome.own.min(1);
+            let more = outcome.fails.len() - kept;
+            outcome.fails.truncate(kept);
+            if more > 0 {
+                report
+                    .skipped
+                    .push(format!("{more} checks that fail for want of the right base are not shown"));
+            }
         }
+        let outcome = &outcome;
         let who = describe::Who::Module { name };
         describe::Reader { outcome, who, options: self.options, pahole: None }.describe(report);
         let Some(btf) = &outcome.btf else { return };
@@ -341,8 +351,9 @@ impl Run<'_> {
         }
         let Some(btf) = base.btf.as_ref().filter(|_| base.own == 0) else { return };
         let outcome = self.outcome(data, Some(btf), base.resolved.as_ref(), Door::Own);
-        self.module(&outcome, name, report);
-        let Some(split) = outcome.btf.as_ref().filter(|_| outcome.own == 0) else { return };
+        let split = outcome.btf.clone().filter(|_| outcome.own == 0);
+        self.module(outcome, name, report);
+        let Some(split) = &split else { return };
         let Some(kernel) = kernel else {
             return report.skipped.push(
                 "the distilled base was not matched against a kernel: give the module's vmlinux with --kernel"
@@ -361,7 +372,8 @@ impl Run<'_> {
     }
 }
 
-const KERNEL_ONLY: &str = "what the kernel does not check of its own BTF was left out, as --btf-strength kernel asks";
+const KERNEL_ONLY: &str =
+    "what the kernel does not check of its own BTF was left out, as --btf-strength kernel asks";
 
 /// A module whose kernel is not at hand: its frame alone can be read.
 fn without_base(data: &[u8], report: &mut Report) {

@@ -9,9 +9,9 @@ use crate::kernel::relocate::Refusal;
 use crate::{Btf, Kind};
 
 /// Split BTF refers to its base's strings from their first byte, since whole strings are shared. Against
-/// another base its offsets fall into the middle of words.
-pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
-    let Some(base) = btf.base() else { return };
+/// another base its offsets fall into the middle of words; then this reports so and returns true.
+pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) -> bool {
+    let Some(base) = btf.base() else { return false };
     let strings = base.strings();
     let (mut all, mut torn) = (0_u64, 0_u64);
     let mut example = None;
@@ -38,7 +38,7 @@ pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
         if all > 0 {
             report.proved.push(format!("{all} names shared with the base begin where its names begin"));
         }
-        return;
+        return false;
     };
     report.findings.push(
         Finding::new(
@@ -53,6 +53,7 @@ pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
         .with("breaks", "this module: it is refused, or BPF reads its types wrongly")
         .advice("give the vmlinux that the module was built with, or rebuild the module against this one"),
     );
+    true
 }
 
 /// A distilled base that this kernel cannot stand in for.

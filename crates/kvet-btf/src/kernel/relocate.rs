@@ -218,11 +218,7 @@ fn is_compatible(t: Type<'_>, base: Type<'_>, embedded: bool) -> bool {
 
 /// `btf_relocate_rewrite_strs`: what a split type takes of the distilled strings is the name of a mapped
 /// type.
-fn names_mapped(
-    split: &Btf<'_>,
-    t: Type<'_>,
-    mapped: &HashSet<u32>,
-) -> Result<(), Failure> {
+fn names_mapped(split: &Btf<'_>, t: Type<'_>, mapped: &HashSet<u32>) -> Result<(), Failure> {
     let check = |offset: u32| {
         if offset == 0 || offset >= split.start_str() || mapped.contains(&offset) {
             return Ok(());

@@ -129,11 +129,7 @@ pub struct Place {
 
 impl KernelUsed {
     fn new(kernel: &Image, chosen: Chosen) -> KernelUsed {
-        KernelUsed {
-            path: kernel.path().to_owned(),
-            release: kernel.release().map(str::to_owned),
-            chosen,
-        }
+        KernelUsed { path: kernel.path().to_owned(), release: kernel.release().map(str::to_owned), chosen }
     }
 }
 
@@ -177,7 +173,7 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
     let start = Instant::now();
     match open(path, options)? {
         Opened::Image(image) => check_image(&image, options, start),
-        Opened::Btf(data) => Ok(check_btf(path, &data, options, start)),
+        Opened::Btf(data) => check_btf(path, &data, options, start),
     }
 }
 
@@ -191,18 +187,25 @@ fn policy<'a>(path: &Path, options: &'a Options) -> Policy<'a> {
 }
 
 /// Checks BTF that stands in a file of its own.
-fn check_btf(path: &Path, data: &[u8], options: &Options, start: Instant) -> Checked {
+fn check_btf(path: &Path, data: &[u8], options: &Options, start: Instant) -> Result<Checked, Unreadable> {
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let policy = policy(path, options);
     let raw = Raw { data, name: &name, kernel: options.kernels.given() };
     let split = raw.is_split(policy);
+    if split && raw.kernel.is_none() && policy.base.is_none() {
+        return Err(Unreadable(
+            "is split BTF, whose ids and names continue those of the vmlinux that it was built with: give that \
+             with --kernel (an image, or its BTF)"
+                .to_owned(),
+        ));
+    }
     let kernel = match (options.kernels.btf(path), raw.kernel) {
         (Some((_, path, chosen)), _) => Some(KernelUsed { path: path.to_owned(), release: None, chosen }),
         (None, Some(kernel)) => Some(KernelUsed::new(kernel, Chosen::Given)),
         (None, None) => None,
     };
     let table = kvet_tables::btf::check_raw(&raw, policy);
-    Checked {
+    Ok(Checked {
         kind: if split { Kind::SplitBtf } else { Kind::Btf },
         arch: None,
         release: None,
@@ -214,7 +217,7 @@ fn check_btf(path: &Path, data: &[u8], options: &Options, start: Instant) -> Che
         places: vec![Place::default(); table.findings.len()],
         tables: vec![table],
         took: start.elapsed(),
-    }
+    })
 }
 
 /// Checks a kernel or module.
@@ -229,7 +232,8 @@ fn check_image(image: &Image, options: &Options, start: Instant) -> Result<Check
             kernel.arch().as_str()
         )));
     }
-    let context = Context::new(image, kernel.map(|(kernel, _)| kernel)).with_btf(policy(image.path(), options));
+    let context =
+        Context::new(image, kernel.map(|(kernel, _)| kernel)).with_btf(policy(image.path(), options));
     let tables = tables(&context);
     if !is_module && tables.iter().all(|t| t.located_by.is_none()) {
         return Err(nothing_found(image, &tables));

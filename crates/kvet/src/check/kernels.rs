@@ -81,8 +81,9 @@ impl Kernels {
         }
         if targets.iter().any(|t| opening::is_running_module(&t.path)) {
             let path = Path::new(opening::RUNNING);
-            let data = std::fs::read(path)
-                .map_err(|e| format!("{}: cannot be read, and its modules' BTF needs it: {e}", path.display()))?;
+            let data = std::fs::read(path).map_err(|e| {
+                format!("{}: cannot be read, and its modules' BTF needs it: {e}", path.display())
+            })?;
             kernels.running = Some(BtfFile::new(path, data, rules));
         }
         if targets.iter().any(Target::named_as_module) {

@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 
 pub use artefact::{ArtefactReport, Checked, KernelUsed, Kind, Options, Place, Unreadable};
 pub use kernels::Chosen;
+pub use opening::{RUNNING, is_running_module};
 pub use summary::Summary;
 
 use crate::cli::{CheckArgs, Color, Format};

@@ -53,7 +53,8 @@ impl Summary {
             }
             let at_boot = finding.at_boot.as_ref();
             self.fatal += u64::from(at_boot.is_some_and(|at_boot| at_boot.fatal));
-            self.ends_boot += u64::from(at_boot.is_some_and(|at_boot| at_boot.fatal && at_boot.ends.is_none()));
+            self.ends_boot +=
+                u64::from(at_boot.is_some_and(|at_boot| at_boot.fatal && at_boot.ends.is_none()));
         }
     }
 

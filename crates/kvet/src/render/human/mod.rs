@@ -221,11 +221,8 @@ impl Human {
     /// The run in one line: `4,023 modules and 1 kernel checked: no errors`.
     fn summary(&self, summary: &Summary) -> String {
         let kinds = [(summary.kernels, "kernel"), (summary.modules, "module"), (summary.btf, "BTF file")];
-        let kinds: Vec<String> = kinds
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, word)| count(*n, word))
-            .collect();
+        let kinds: Vec<String> =
+            kinds.iter().filter(|(n, _)| *n > 0).map(|(n, word)| count(*n, word)).collect();
         let what = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(" and ") };
         let mut line = format!("{what} checked: {}", found(summary.errors, summary.warnings));
         if summary.notes > 0 && !self.style.verbose {

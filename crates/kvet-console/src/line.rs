@@ -68,8 +68,13 @@ impl<'a> Line<'a> {
 /// `raw` (one line without its line feed) without terminal escapes, NULs and other controls, as text. Lone `\r`s
 /// stay: the caller splits at them.
 pub(crate) fn sanitize(raw: &[u8]) -> Cow<'_, str> {
-    let plain = !raw.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f);
-    let text = if plain { String::from_utf8_lossy(raw) } else { Cow::Owned(without_controls(raw)) };
+    // No early exit: so the compiler can look at many bytes at once.
+    let control = raw.iter().fold(false, |any, &b| any | ((b < 0x20) & (b != b'\t')) | (b == 0x7f));
+    let text = match std::str::from_utf8(raw) {
+        Ok(text) if !control => Cow::Borrowed(text),
+        Err(_) if !control => String::from_utf8_lossy(raw),
+        _ => Cow::Owned(without_controls(raw)),
+    };
     if memchr::memchr(b'&', text.as_bytes()).is_some() {
         if let Some(decoded) = prefix::html::decode(&text) {
             return Cow::Owned(decoded);

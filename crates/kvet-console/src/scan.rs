@@ -52,8 +52,6 @@ pub struct Scanner {
     /// The end of what was read, and the number of its last line.
     tail: Vec<u8>,
     tail_line: u64,
-    /// Lines that bear printk's mark.
-    marked: u64,
     /// Lines that must be read one by one, for what they are not.
     slow_lines: u32,
 }
@@ -79,7 +77,6 @@ impl Scanner {
             seen: HashMap::new(),
             tail: Vec::new(),
             tail_line: 0,
-            marked: 0,
             slow_lines: 0,
         }
     }
@@ -123,6 +120,8 @@ impl Scanner {
             }
             self.log.boots.push(going.end(false, last));
         }
+        // Reports end in another order than they begin.
+        self.log.reports.sort_by_key(|r| r.span.start);
         self.log.lines = self.number;
         self.log.bytes = self.offset;
         (self.events.unwrap_or_default(), self.log)
@@ -205,10 +204,9 @@ impl Scanner {
         let pieces = text.split(|b| *b == b'\r');
         for piece in pieces {
             let clean = line::sanitize(piece);
-            let anchored = ANCHORS.find(clean.as_bytes()).is_some();
             line::parts(&clean, |part| {
                 let line = Line { number: self.number, start, end: self.offset, part };
-                self.message(&line, anchored, &block[..at]);
+                self.message(&line, &block[..at]);
             });
         }
         // A piece of a line that never ends is no line.
@@ -218,31 +216,38 @@ impl Scanner {
     }
 
     /// Reads one message.
-    fn message(&mut self, line: &Line<'_>, anchored: bool, before: &[u8]) {
-        if line.part.origin == Origin::Kernel {
-            self.marked += 1;
-        }
-        if anchored {
-            self.note_boot(line, before);
-        }
-        self.user_space_begins(line);
-        let here = self
-            .open
-            .iter()
-            .position(|o| o.caller == line.part.caller || (o.guest.is_some() && o.guest == line.part.caller));
-        if let Some(index) = here {
-            if self.rejoin(index, line) {
+    fn message(&mut self, line: &Line<'_>, before: &[u8]) {
+        let here = self.stream_of(line);
+        // Most lines of a report are frames, and nothing else.
+        let in_trace = here.is_some_and(|i| {
+            let open = &mut self.open[i];
+            !open.ended && !open.preamble && open.section().in_trace
+        });
+        if !(in_trace && body::trace::looks_like_frame(line.text())) {
+            let anchored = ANCHORS.find(line.text().as_bytes()).is_some();
+            if anchored {
+                self.note_boot(line, before);
+            }
+            self.user_space_begins(line);
+            // The beginning of a boot has closed what was open.
+            let here = here.filter(|i| *i < self.open.len());
+            if here.is_some_and(|i| self.rejoin(i, line)) {
                 return;
             }
-        }
-        if anchored {
-            if let Some((start, family)) = family::begin(line) {
+            if let Some((start, family)) = anchored.then(|| family::begin(line)).flatten() {
                 self.headline(start, family, line, here);
                 return;
             }
         }
+        let here = here.filter(|i| *i < self.open.len());
         self.body(line, here);
         self.give_up();
+    }
+
+    /// The open report whose CPU or task printed the line.
+    fn stream_of(&self, line: &Line<'_>) -> Option<usize> {
+        let caller = line.part.caller;
+        self.open.iter().position(|o| o.caller == caller || (o.guest.is_some() && o.guest == caller))
     }
 
     /// A line without a headline: the open report that it belongs to reads it.
@@ -457,7 +462,6 @@ impl Scanner {
             self.log.skipped += 1;
             return;
         }
-        // Reports end in another order than they begin.
         let at = self.log.reports.len();
         self.seen.insert(key, at);
         self.log.reports.push(report);

@@ -330,6 +330,12 @@ impl Image {
         crate::lines::source_line(self, addr)
     }
 
+    /// The variables that are in registers when an instruction is about to run, of the innermost function first, when
+    /// this file or its debug file has DWARF.
+    pub fn variables_at(&self, addr: VirtAddr) -> Vec<crate::Variable> {
+        crate::lines::variables(self, addr)
+    }
+
     /// A module's undefined symbol that stands for exactly this address.
     ///
     /// Each gets a slot of its own close behind the module, so that every relocation has a value; the slots

@@ -48,6 +48,8 @@ pub struct InlinedCall {
 }
 
 use unit::UnitIndexes;
+pub use variables::Variable;
+pub(crate) use variables::variables;
 
 /// See [`Image::source_line`].
 pub(crate) fn source_line(image: &Image, addr: VirtAddr) -> Option<SourceLine> {
@@ -96,8 +98,8 @@ pub(crate) struct DebugInfo {
     indexes: UnitIndexes,
 }
 
-/// The sections that lines and functions need.
-const WANTED: [SectionId; 10] = [
+/// The sections that lines, functions and their variables need.
+const WANTED: [SectionId; 12] = [
     SectionId::DebugInfo,
     SectionId::DebugAbbrev,
     SectionId::DebugLine,
@@ -105,6 +107,8 @@ const WANTED: [SectionId; 10] = [
     SectionId::DebugLineStr,
     SectionId::DebugRanges,
     SectionId::DebugRngLists,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
     SectionId::DebugAddr,
     SectionId::DebugStrOffsets,
     SectionId::DebugAranges,
@@ -398,3 +402,4 @@ fn each_range(
 #[cfg(test)]
 mod tests;
 mod unit;
+mod variables;

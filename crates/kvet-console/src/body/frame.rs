@@ -65,8 +65,10 @@ fn addresses(text: &str) -> (Option<u64>, &str) {
 
 /// `symbol+0x1/0x2 [module buildid] (file:line)` and its kin.
 fn symbol(text: &str, place: Place, with_address: bool) -> Option<Frame> {
-    let text = text.strip_prefix('.').filter(|t| t.contains("+0x")).unwrap_or(text);
-    let Some(plus) = text.find("+0x") else { return bare(text, place, with_address) };
+    // powerpc's first ABI: a function's code has a dot in front.
+    let text = text.strip_prefix('.').unwrap_or(text);
+    let plus = memchr::memchr_iter(b'+', text.as_bytes()).find(|p| text[*p..].starts_with("+0x"));
+    let Some(plus) = plus else { return bare(text, place, with_address) };
     let name = &text[..plus];
     if !is_symbol(name) {
         return None;
@@ -224,7 +226,7 @@ fn before_space(s: &str) -> &str {
 
 /// arm: `[<c0101010>] (f) from [<c0202020>] (g+0x6c/0x120)`, and since 5.18 `f from g+0x6c/0x120`.
 fn arm_from(text: &str) -> Option<(Frame, Option<Frame>)> {
-    let at = text.find(" from ")?;
+    let at = memchr::memmem::find(text.as_bytes(), b" from ")?;
     let (left, right) = (&text[..at], &text[at + 6..]);
     let (inner_address, left) = addresses(left);
     let (address, right) = addresses(right);

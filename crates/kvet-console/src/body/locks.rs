@@ -20,7 +20,9 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         }
         return Taken::Facts;
     }
-    if text.contains(" held by ") || text == "Showing all locks held in the system:" {
+    if memchr::memmem::find(text.as_bytes(), b" held by ").is_some()
+        || text == "Showing all locks held in the system:"
+    {
         let head = text.split(' ').next().unwrap_or("");
         if head == "no" || head == "Showing" || take_dec(head).is_some_and(|d| d.1.is_empty()) {
             return Taken::Mark;

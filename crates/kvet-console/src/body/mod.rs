@@ -43,6 +43,13 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if open.ended {
         return marks::after_end(open, line);
     }
+    // Most lines of most reports are frames.
+    if open.section().in_trace && trace::looks_like_frame(line.text()) {
+        let taken = trace::read(open, line);
+        if taken == Taken::Frame {
+            return taken;
+        }
+    }
     let taken = (open.family.line)(open, line);
     if taken != Taken::No {
         return taken;

@@ -5,6 +5,16 @@ use crate::line::Line;
 use crate::open::{Open, Taken};
 use crate::report::CpuContext;
 
+/// Whether a line may be nothing but a frame: a symbol with an offset, and at most an address or `? ` in front.
+pub(crate) fn looks_like_frame(text: &str) -> bool {
+    let Some(plus) = memchr::memchr(b'+', text.as_bytes()) else { return false };
+    let head = text[..plus]
+        .rsplit(' ')
+        .nth(1)
+        .is_none_or(|before| before == "?" || before.ends_with(']') || before.is_empty());
+    head && text[plus..].starts_with("+0x")
+}
+
 /// Reads a frame, `<IRQ>` and its kin, or both on one line.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     let mut text = line.text();

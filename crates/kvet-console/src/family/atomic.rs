@@ -7,7 +7,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, comm_pid, dec32, take_source};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["BUG", "idle thread"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["BUG ", "BUG:", "idle thread"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

@@ -6,7 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::between;
 
-pub(crate) static FAMILY: Family = Family { anchors: &["BTF", "BPF:"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["BTF: ", "BTF is ", "BPF:"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

@@ -7,7 +7,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, comm_pid, dec32, take_source};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["BUG"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["BUG ", "BUG:"], begin, line };
 
 /// `BUG:` lines with words that only the kernel has (mm/memory.c, mm/page_alloc.c, fs/dcache.c, kernel/locking/spinlock_debug.c,
 /// lib/smp_processor_id.c, kernel/workqueue.c, kernel/fork.c, and others).

@@ -7,7 +7,7 @@ use crate::open::{Open, Taken};
 use crate::report::{Kind, Object};
 use crate::text::{after, between, take_dec, take_hex};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["BUG"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["BUG ", "BUG:"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let words = line.text().strip_prefix("BUG: KFENCE: ")?;

@@ -13,7 +13,19 @@ use crate::report::{Arch, Kind, Trap};
 use crate::text::{after, dec32, hex, take_hex};
 
 pub(crate) static FAMILY: Family = Family {
-    anchors: &["[#", "Internal error", "PANIC: ", "nhandled ", "Bad mode in", "SError"],
+    anchors: &[
+        "Oops",
+        "[#1]",
+        "[#2]",
+        "[#3]",
+        "eneral protection",
+        "nvalid opcode",
+        "Internal error",
+        "PANIC: ",
+        "nhandled ",
+        "Bad mode in",
+        "SError",
+    ],
     begin,
     line,
 };

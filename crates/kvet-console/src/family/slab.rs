@@ -8,7 +8,7 @@ use crate::report::{Kind, Object};
 use crate::text::{after, before, take_hex};
 
 pub(crate) static FAMILY: Family =
-    Family { anchors: &["BUG", "INFO: ", "slab error", "orruption", "double free"], begin, line };
+    Family { anchors: &["BUG ", "BUG:", "INFO: ", "slab error", "orruption", "double free"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();

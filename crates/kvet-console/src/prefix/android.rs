@@ -11,6 +11,9 @@ pub(crate) fn strip(here: Stripped<'_>) -> Option<Stripped<'_>> {
         return None;
     }
     let text = here.text.trim_start();
+    if !matches!(text.as_bytes(), [b'(' | b'[' | b'c', ..] | [b'A'..=b'Z', b'[', ..]) {
+        return None;
+    }
     let (pid, rest) = mediatek(text).or_else(|| samsung(text)).or_else(|| spreadtrum(text))?;
     let caller = here.caller.or(pid.map(Caller::Task));
     Some(Stripped { text: rest.strip_prefix(' ').unwrap_or(rest), caller, ..here })

@@ -5,6 +5,14 @@ pub(crate) fn strip(line: &str) -> &str {
     let mut rest = line;
     for _ in 0..3 {
         let trimmed = rest.trim_start();
+        if !matches!(
+            trimmed.as_bytes(),
+            [b'-' | b'S' | b's' | b'c' | b't' | b'g' | b'q', ..]
+                | [b'0'..=b'9', ..]
+                | [b'[', b'0'..=b'9', ..]
+        ) {
+            break;
+        }
         let next = lava(trimmed)
             .or_else(|| bracketed_date(trimmed))
             .or_else(|| plain_date(trimmed))

@@ -41,6 +41,10 @@ pub(crate) fn strip_collector(line: &str) -> &str {
 /// Takes all marks off the front of `text`.
 pub(crate) fn strip(text: &str) -> Stripped<'_> {
     let mut here = Stripped::new(text.trim_start());
+    // The common case: printk's own stamp, and nothing in front of it.
+    if let Some(stamped) = here.text.starts_with('[').then(|| printk::strip(here)).flatten() {
+        return android::strip(stamped).unwrap_or(stamped);
+    }
     // Each dialect at most twice over: `<4>` may stand before and after a syslog prefix.
     for _ in 0..2 {
         let mut found = false;

@@ -26,6 +26,7 @@
 //! The trapping instruction's own address is exact, and so is an interrupted one's below an exception's entry.
 
 mod code;
+mod field;
 mod frame;
 mod modules;
 mod name;
@@ -41,6 +42,7 @@ mod symbolizer;
 mod tests;
 
 pub use code::{CodeLine, CodeView, Compared};
+pub use field::{FieldAccess, FieldGuess, Via};
 pub use frame::{Place, ResolvedFrame, Role, SizeMatch, Verdict};
 pub use modules::ModuleWanted;
 pub use place::{Placed, What};

@@ -1,11 +1,12 @@
 //! A whole report, resolved.
 
-use kvet_console::{Code, Frame, Report, Trace, Trap};
+use kvet_console::{Code, Frame, Kind, Report, Trace, Trap};
 use kvet_image::{Arch, VirtAddr};
 use kvet_tables::disasm::{self, Before};
 use kvet_tables::sites::{SiteAt, Sites};
 
 use super::code::CodeView;
+use super::field::FieldAccess;
 use super::frame::{Place, ResolvedFrame, Role, Verdict};
 use super::slide::{self, Slide, SlideFrom};
 use super::symbolizer::Symbolizer;
@@ -29,6 +30,8 @@ pub struct Resolved {
     pub slide: Option<Slide>,
     /// The table entries that own the trapping instruction.
     pub sites: Vec<SiteAt>,
+    /// For a report with a faulting address: what the instruction was after.
+    pub field: Option<FieldAccess>,
 }
 
 /// A further trace, resolved.
@@ -60,8 +63,34 @@ impl Symbolizer<'_> {
             slide = Some(Slide { by: found, from: SlideFrom::Code });
         }
         let sites = ip.as_ref().and_then(ResolvedFrame::place).map(|p| self.sites_at(p)).unwrap_or_default();
+        let field = self.wanted(report, ip.as_ref(), code.as_ref());
         let traces = report.traces.iter().map(|t| self.further(t, by(slide))).collect();
-        Resolved { named: exact(&report.named, Role::Exact), ip, lr, frames, traces, code, slide, sites }
+        Resolved {
+            named: exact(&report.named, Role::Exact),
+            ip,
+            lr,
+            frames,
+            traces,
+            code,
+            slide,
+            sites,
+            field,
+        }
+    }
+
+    /// The member that a faulting access was after.
+    fn wanted(
+        &self,
+        report: &Report,
+        ip: Option<&ResolvedFrame>,
+        code: Option<&CodeView>,
+    ) -> Option<FieldAccess> {
+        let ip = ip?;
+        let faulted = report.trap.as_ref()?.address.is_some() || report.kind == Kind::GeneralProtection;
+        // A jump to nowhere has no instruction.
+        let place = ip.place().filter(|_| faulted && !ip.verdict.refutes())?;
+        let live = code.and_then(CodeView::trapping).map(|line| &line.bytes[..]);
+        self.field_at(place, ip.role, live)
     }
 
     fn further(&self, trace: &Trace, slide: Option<u64>) -> ResolvedTrace {

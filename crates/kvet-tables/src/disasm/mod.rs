@@ -2,6 +2,7 @@
 
 pub(crate) mod arm64;
 mod calls;
+pub mod flow;
 pub mod x86;
 
 pub use calls::{Before, before, instruction_at};

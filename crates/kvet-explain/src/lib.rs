@@ -3,5 +3,6 @@
 //! The way of data: a [`kvet_console::Log`] (and an image, where there is one) in, [`Explained`] reports out.
 
 pub mod explained;
+pub mod symbols;
 
 pub use explained::{Confidence, Diagnosis, Evidence, Explained};

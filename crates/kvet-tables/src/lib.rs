@@ -21,6 +21,7 @@ mod realkernels;
 mod release;
 mod runs;
 mod scan;
+pub mod sites;
 pub mod static_calls;
 mod table;
 #[cfg(test)]

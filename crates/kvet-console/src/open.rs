@@ -29,6 +29,8 @@ pub(crate) enum Role {
     History,
     /// Of the panic that followed.
     Panic,
+    /// Of something else that spoke in between: a failed allocation, fault injection.
+    Foreign,
 }
 
 /// One trace and what stands with it.
@@ -305,7 +307,13 @@ impl Open {
         } else {
             None
         };
+        // lockdep's own trace has a title; those before it tell how the locks were taken.
+        let titled = self
+            .sections
+            .iter()
+            .position(|s| s.role == Role::Main && s.title == "stack backtrace:" && s.has_place());
         first
+            .or(titled)
             .or_else(|| find(&|s| s.role == Role::Main))
             .or_else(|| find(&|s| s.role == Role::Panic))
             .or_else(|| find(&|s| s.role == Role::Cpu))

@@ -98,6 +98,10 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     if new == Kind::PageFault && kind == Kind::PageFault && start.sure == Sure::Preamble {
         return Relation::Detail;
     }
+    // arm prints the message below the headline.
+    if kind == Kind::Warning && new == Kind::Refcount && !open.has_place() {
+        return Relation::Detail;
+    }
     let young = open.taken < 12 && open.frame_count() == 0;
     match (kind, new) {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
@@ -194,6 +198,12 @@ pub(crate) fn become_of(open: &mut Open, start: Start, family: &'static Family, 
 
 /// A further headline of the same report.
 pub(crate) fn absorb(open: &mut Open, start: Start, line: &Line<'_>) {
+    if start.report.kind == Kind::Refcount && open.report.kind == Kind::Warning {
+        let headline = std::mem::replace(&mut open.report.headline, start.report.headline);
+        open.report.details.push((open.report.span.first_line, headline));
+        open.report.kind = Kind::Refcount;
+        return;
+    }
     open.detail(line);
     let report = &mut open.report;
     let new = start.report;

@@ -123,6 +123,8 @@ impl Scanner {
             }
             self.log.boots.push(going.end(false, last));
         }
+        // Reports end in another order than they begin.
+        self.log.reports.sort_by_key(|r| r.span.start);
         self.log.lines = self.number;
         self.log.bytes = self.offset;
         (self.events.unwrap_or_default(), self.log)
@@ -457,7 +459,6 @@ impl Scanner {
             self.log.skipped += 1;
             return;
         }
-        // Reports end in another order than they begin.
         let at = self.log.reports.len();
         self.seen.insert(key, at);
         self.log.reports.push(report);

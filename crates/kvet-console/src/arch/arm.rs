@@ -48,6 +48,10 @@ fn registers(open: &mut Open, text: &str) -> Taken {
         return Taken::No;
     }
     open.report.arch.get_or_insert(Arch::Arm);
+    if open.section().in_trace && !open.section().frames.is_empty() {
+        // Registers that a frame saved, ` r7:00000000 r6:826228c4`.
+        return Taken::Mark;
+    }
     for (name, value) in given {
         open.section().set_register(&name, value);
     }

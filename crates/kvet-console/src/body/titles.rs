@@ -62,6 +62,12 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         section.cpu = cpu;
         return Taken::Title;
     }
+    if text.starts_with("FAULT_INJECTION: forcing a failure")
+        || text.contains(": page allocation failure: order:")
+    {
+        open.begin_section(Role::Foreign, text);
+        return Taken::Title;
+    }
     if text.starts_with("Sending NMI from CPU") || text.starts_with("sending NMI to ") {
         return Taken::Title;
     }
@@ -116,13 +122,17 @@ pub(crate) fn is_trace(text: &str) -> bool {
 fn begin_trace(open: &mut Open, text: &str) {
     let panic = open.report.panic.is_some() && open.report.kind != crate::Kind::Panic;
     let section = open.section();
+    if section.role == Role::Foreign && section.frames.is_empty() {
+        section.in_trace = true;
+        return;
+    }
     if !section.frames.is_empty() || section.role == Role::History {
         let role = match section.role {
             _ if panic => Role::Panic,
             Role::Cpu => Role::Cpu,
             Role::Task => Role::Task,
             Role::Panic => Role::Panic,
-            Role::Main | Role::History => Role::Main,
+            Role::Main | Role::History | Role::Foreign => Role::Main,
         };
         open.begin_section(role, text);
     }

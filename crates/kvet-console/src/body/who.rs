@@ -24,6 +24,10 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     let Some(who) = parse(text) else { return Taken::No };
     let in_panic = open.report.panic.is_some() && open.report.kind != crate::Kind::Panic;
+    if open.section().role == Role::Foreign && !open.section().has_place() {
+        open.section().identified = true;
+        return Taken::Identity;
+    }
     let section = open.section();
     if section.identified && section.has_place() {
         let role = match section.role {

@@ -119,6 +119,23 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         open.detail(line);
         return Taken::Detail;
     }
+    // The place of `... is trying to release lock (x) at:` stands on the next line.
+    if open.last == Taken::Detail
+        && open.last_text.ends_with(" at:")
+        && open.sections.len() == 1
+        && !open.has_place()
+    {
+        if let Some((place, _)) = frame::parse(text, frame::Place::Anywhere) {
+            open.report.named = Some(place);
+            open.detail(line);
+            return Taken::Detail;
+        }
+    }
+    // Each way in which a lock was taken before has a trace.
+    if text.ends_with(" at:") && !open.sections.iter().any(|s| s.title == "stack backtrace:") {
+        open.begin_section(Role::History, text).in_trace = true;
+        return Taken::Title;
+    }
     // The chain that made the dependency: each has a trace of its own.
     if text.starts_with("the existing dependency chain")
         || text.starts_with("the shortest dependencies")

@@ -1,5 +1,6 @@
 //! Boots kernels in QEMU, once or a thousand times, and says what happened, how often, and how sure that is.
 
+pub mod accel;
 mod boot;
 pub mod campaign;
 mod capture;
@@ -8,6 +9,7 @@ mod error;
 mod host;
 pub mod init;
 pub mod machine;
+pub mod matrix;
 mod memory;
 pub mod kernel;
 mod outcome;

@@ -57,6 +57,11 @@ pub enum Command {
     /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
+    /// How often does this kernel fail to boot, in which ways? Boots it in QEMU, many times
+    #[command(after_help = EXIT_STATUS)]
+    Boot(Box<crate::boot::args::BootArgs>),
+    /// The boots in the store: list, show, export, compare
+    Runs(crate::runs::RunsArgs),
     /// BTF as text, and what changed between two kernels' types
     #[command(subcommand)]
     Btf(crate::btf::Command),

@@ -32,6 +32,21 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// [`Safe`], but lines stay lines: for messages of our own that quote several lines of another program.
+pub struct Lines<'a>(pub &'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, line) in self.0.lines().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}", Safe(line))?;
+        }
+        Ok(())
+    }
+}
+
 /// [`Safe`] as a string.
 pub fn safe(text: &str) -> String {
     Safe(text).to_string()

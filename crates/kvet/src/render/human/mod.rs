@@ -17,7 +17,7 @@ use kvet_image::SymbolSource;
 use super::Renderer;
 use crate::check::{ArtefactReport, Checked, Chosen, KernelUsed, Summary};
 use crate::text::{self, Safe, count};
-use paint::Paint;
+pub use paint::Paint;
 use totals::Totals;
 
 /// Up to so many modules each get a table of their own; more are summed up in one.

@@ -98,9 +98,12 @@ impl Raw<'_> {
     /// Whether it is split BTF: because it can be nothing else, or because a base is at hand and it does not stand
     /// on its own.
     pub fn is_split(&self, policy: Policy<'_>) -> bool {
-        let Ok(btf) = kvet_btf::Btf::parse(self.data) else { return false };
+        let Ok((header, _)) = kvet_btf::Header::parse(self.data) else { return false };
+        if header.strings(self.data).first() == Some(&0) {
+            return false;
+        }
         let has_base = self.kernel.is_some() || policy.base.is_some();
-        btf.lacks_base() || has_base && btf.strings().first() != Some(&0)
+        has_base || kvet_btf::Btf::parse(self.data).is_ok_and(|btf| btf.lacks_base())
     }
 }
 

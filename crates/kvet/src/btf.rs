@@ -22,6 +22,7 @@ const DUMP_EXAMPLES: &str = "\
 Examples:
   kvet btf dump --format c > vmlinux.h             the running kernel's types as a header for BPF programs
   kvet btf dump -B vmlinux kernel/fs/efivarfs/efivarfs.ko
+  kvet btf dump --format btf vmlinuz-6.12.0 > vmlinux.btf
   kvet btf dump vmlinuz-6.12.0 | grep \"STRUCT 'page'\" -A20";
 
 const DIFF_EXAMPLES: &str = "\
@@ -68,6 +69,8 @@ enum DumpFormat {
     C,
     /// An object a type, as `bpftool -j`
     Json,
+    /// The BTF itself, as it stands in the file
+    Btf,
 }
 
 /// `kvet btf diff`.
@@ -190,18 +193,26 @@ fn read(path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
     Ok((section(".BTF").ok_or(Some(why))?, section(".BTF.base")))
 }
 
+/// Writes BTF in one form.
+type Dump = fn(&Btf<'_>, &mut dyn Write) -> Result<(), dump::DumpError>;
+
 fn dumped(args: &DumpArgs) -> Result<(), Failure> {
+    let dump: Dump = match args.format {
+        DumpFormat::Raw => dump::raw,
+        DumpFormat::C => dump::c,
+        DumpFormat::Json => dump::json,
+        DumpFormat::Btf => {
+            // As it is: it need not be sound, nor its base be at hand.
+            let (data, _) = read(&args.file)?;
+            return io::stdout().write_all(&data).map_err(|e| written(&e));
+        }
+    };
     let source = Source::open(&args.file, args.base.as_deref())?;
-    source.with(|btf| dump_to_stdout(btf, args.format, &source.shown))
+    source.with(|btf| dump_to_stdout(btf, dump, &source.shown))
 }
 
-fn dump_to_stdout(btf: &Btf<'_>, format: DumpFormat, shown: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let result = match format {
-        DumpFormat::Raw => dump::raw(btf, &mut out),
-        DumpFormat::C => dump::c(btf, &mut out),
-        DumpFormat::Json => dump::json(btf, &mut out),
-    };
+fn dump_to_stdout(btf: &Btf<'_>, dump: Dump, shown: &str) -> Result<(), Failure> {
+    let result = dump(btf, &mut io::stdout().lock());
     result.map_err(|error| match error {
         dump::DumpError::Io(error) => written(&error),
         error => Some(format!("{shown}: {error}")),

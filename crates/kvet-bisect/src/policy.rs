@@ -1,16 +1,26 @@
 //! What to test next: the candidate and the size of the batch that tell most per cost.
+//!
+//! One step ahead, with two corrections found in simulation. A build counts for no more than what tells
+//! [`BUILD_BITS`] bits in boots: else, where builds are dear, every last boot of what is built comes first, though
+//! later builds would have told the same. And a boot of what was tested before counts for less
+//! ([`TESTED_BEFORE`]), since the confirming test will boot the last good candidate anyway.
 
 use std::collections::BTreeSet;
 
 use crate::posterior::Segment;
-use crate::rates::{Rate, Rates};
+use crate::rates::Rate;
 
-/// Sizes of a batch that are weighed against each other; a batch ends early at its first failure.
-const BATCHES: [u32; 17] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584];
+/// Sizes of a batch that are weighed against each other, in boots times the rate of bad candidates; a batch ends
+/// early at its first failure.
+const BATCHES: [f64; 14] = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0];
 /// Where a segment may be split, as shares of its culprits.
 const SPLITS: [f64; 9] = [0.08, 0.18, 0.28, 0.39, 0.5, 0.61, 0.72, 0.82, 0.92];
 /// Segments with less are not worth a test of their own.
 const NEGLIGIBLE: f64 = 1e-3;
+/// A build costs at most the boots that tell so many bits.
+const BUILD_BITS: f64 = 0.7;
+/// What information from a candidate that was tested before is worth.
+const TESTED_BEFORE: f64 = 0.8;
 
 /// What is known of the candidates beside their boots.
 #[derive(Clone, Debug, Default)]
@@ -63,30 +73,30 @@ pub(crate) struct Plan {
     value: f64,
 }
 
-/// Tables of powers for the batches that a policy may choose.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    batches: Vec<u32>,
-    bad: Table,
-    good: Table,
+/// How many boots a test has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Batch {
+    /// As many as tell most per cost.
+    Best,
+    /// One: the greedy search that the best is compared with.
+    One,
 }
 
-#[derive(Clone, Debug)]
-struct Table {
-    pass: Vec<Vec<f64>>,
-    boots: Vec<Vec<f64>>,
-}
-
-impl Table {
-    fn new(grid: &[Rate], batches: &[u32]) -> Table {
-        let map = |f: &dyn Fn(&Rate, u32) -> f64| {
-            batches.iter().map(|&m| grid.iter().map(|r| f(r, m)).collect()).collect()
-        };
-        Table { pass: map(&|r, m| r.all_pass(m)), boots: map(&|r, m| r.expected_boots(m)) }
+impl Batch {
+    fn sizes(self, bad_rate: f64) -> Vec<u32> {
+        match self {
+            Batch::One => vec![1],
+            Batch::Best => {
+                let mut sizes: Vec<u32> =
+                    BATCHES.iter().map(|t| (t / bad_rate).ceil().clamp(1.0, 1e9) as u32).collect();
+                sizes.dedup();
+                sizes
+            }
+        }
     }
 }
 
-/// One batch size's sums over the segments before each segment (as bad) and after it (as good).
+/// One batch's sums over the segments before each segment (as bad) and after it (as good).
 #[derive(Clone, Copy, Default)]
 struct Sums {
     pass: f64,
@@ -95,8 +105,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(pass: f64, boots: f64) -> Sums {
-        Sums { pass, entropy: binary_entropy(pass), boots }
+    /// Of a batch at a candidate that fails at `rate`.
+    fn of(rate: f64, boots: u32) -> Sums {
+        let rate = Rate::new(rate, 1.0);
+        let pass = rate.all_pass(boots);
+        Sums { pass, entropy: binary_entropy(pass), boots: rate.expected_boots(boots) }
     }
 
     fn plus(self, other: Sums, mass: f64) -> Sums {
@@ -108,57 +121,42 @@ impl Sums {
     }
 }
 
-impl Policy {
-    /// The policy that weighs every batch size.
-    pub(crate) fn new(rates: &Rates) -> Policy {
-        Policy::with_batches(rates, &BATCHES)
-    }
-
-    /// A policy with other batch sizes: one boot a step is the greedy search that this one is compared with.
-    pub(crate) fn with_batches(rates: &Rates, batches: &[u32]) -> Policy {
-        Policy {
-            batches: batches.to_vec(),
-            bad: Table::new(&rates.bad, batches),
-            good: Table::new(&rates.good, batches),
-        }
-    }
-
-    /// The test with the most information about the culprit per cost; `None` when no test tells anything.
-    pub(crate) fn choose(&self, segments: &[Segment], builds: &Builds) -> Option<Plan> {
-        let points = points(segments, builds);
-        let mut best: Option<Plan> = None;
-        for (batch, &boots) in self.batches.iter().enumerate() {
-            let bad: Vec<Sums> = segments.iter().map(|s| self.bad.at(batch, &s.bad)).collect();
-            let good: Vec<Sums> = segments.iter().map(|s| self.good.at(batch, &s.good)).collect();
-            let mut before = Sums::default();
-            let mut after = segments.iter().zip(&good).fold(Sums::default(), |a, (s, &g)| a.plus(g, s.mass));
-            let mut next = points.iter().peekable();
-            for (i, segment) in segments.iter().enumerate() {
-                after = after.plus(good[i], -segment.mass);
-                while let Some(point) = next.next_if(|p| p.segment == i) {
-                    let sums = before
-                        .plus(after, 1.0)
-                        .plus(bad[i], segment.mass * point.share)
-                        .plus(good[i], segment.mass * (1.0 - point.share));
-                    let bits = binary_entropy(sums.pass) - sums.entropy;
-                    let value = bits * point.chance / (point.build + sums.boots);
-                    if best.is_none_or(|b| value > b.value) {
-                        best = Some(Plan { candidate: point.at, boots, value });
-                    }
+/// The test with the most information about the culprit per cost; `None` when no test tells anything. `rates` are
+/// the expected ones of bad and good candidates.
+pub(crate) fn choose(segments: &[Segment], builds: &Builds, rates: (f64, f64), batch: Batch) -> Option<Plan> {
+    let build = builds.cost.min(BUILD_BITS / capacity(rates.0, rates.1).max(1e-12));
+    let points = points(segments, builds, build);
+    let mut best: Option<Plan> = None;
+    for boots in batch.sizes(rates.0) {
+        let bad: Vec<Sums> = segments.iter().map(|s| Sums::of(s.bad_rate, boots)).collect();
+        let good: Vec<Sums> = segments.iter().map(|s| Sums::of(s.good_rate, boots)).collect();
+        let mut before = Sums::default();
+        let mut after = segments.iter().zip(&good).fold(Sums::default(), |a, (s, &g)| a.plus(g, s.mass));
+        let mut next = points.iter().peekable();
+        for (i, segment) in segments.iter().enumerate() {
+            after = after.plus(good[i], -segment.mass);
+            while let Some(point) = next.next_if(|p| p.segment == i) {
+                let sums = before
+                    .plus(after, 1.0)
+                    .plus(bad[i], segment.mass * point.share)
+                    .plus(good[i], segment.mass * (1.0 - point.share));
+                let bits = binary_entropy(sums.pass.clamp(0.0, 1.0)) - sums.entropy;
+                let value = bits * point.worth / (point.build + sums.boots);
+                if best.is_none_or(|b| value > b.value) {
+                    best = Some(Plan { candidate: point.at, boots, value });
                 }
-                before = before.plus(bad[i], segment.mass);
             }
+            before = before.plus(bad[i], segment.mass);
         }
-        best.filter(|b| b.value > 1e-12)
     }
+    best.filter(|b| b.value > 1e-12)
 }
 
-impl Table {
-    /// Expectations of one batch under a posterior on the grid.
-    fn at(&self, batch: usize, weights: &[f64]) -> Sums {
-        let dot = |values: &[f64]| weights.iter().zip(values).map(|(w, v)| w * v).sum::<f64>();
-        Sums::of(dot(&self.pass[batch]).min(1.0), dot(&self.boots[batch]))
-    }
+/// Bits that one boot of the best candidate tells when both rates are known.
+pub(crate) fn capacity(bad: f64, good: f64) -> f64 {
+    let h = binary_entropy;
+    let told = |x: f64| h(x * bad + (1.0 - x) * good) - x * h(bad) - (1.0 - x) * h(good);
+    (1..100).map(|i| told(f64::from(i) / 100.0)).fold(0.0, f64::max)
 }
 
 /// A candidate worth weighing.
@@ -168,11 +166,12 @@ struct Point {
     /// The share of its segment's culprits that make it bad.
     share: f64,
     build: f64,
-    chance: f64,
+    /// What its information is worth: less when it may not build, or was tested before.
+    worth: f64,
 }
 
 /// The candidates worth weighing, ascending: those tested before, and splits of every segment that matters.
-fn points(segments: &[Segment], builds: &Builds) -> Vec<Point> {
+fn points(segments: &[Segment], builds: &Builds, cost: f64) -> Vec<Point> {
     let mut points = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
         let is_end = i + 1 == segments.len();
@@ -191,14 +190,14 @@ fn points(segments: &[Segment], builds: &Builds) -> Vec<Point> {
                     segment: i,
                     at,
                     share: (at - segment.first + 1) as f64 / len,
-                    build: if builds.done.contains(&at) { 0.0 } else { builds.cost },
-                    chance: builds.chance(at, segment.len() / 8 + 1),
+                    build: if builds.done.contains(&at) { 0.0 } else { cost },
+                    worth: builds.chance(at, segment.len() / 8 + 1),
                 });
             }
         }
         if !is_end {
-            let build = if builds.done.contains(&segment.last) { 0.0 } else { builds.cost };
-            points.push(Point { segment: i, at: segment.last, share: 1.0, build, chance: 1.0 });
+            let build = if builds.done.contains(&segment.last) { 0.0 } else { cost };
+            points.push(Point { segment: i, at: segment.last, share: 1.0, build, worth: TESTED_BEFORE });
         }
     }
     points

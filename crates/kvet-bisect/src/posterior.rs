@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::rates::Rates;
+use crate::rates::{Rate, Rates};
 
 /// What was seen of one candidate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
@@ -18,7 +18,7 @@ pub struct Tally {
 }
 
 /// Culprits that no test tells apart: `first..=last`, with their common probability.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
 pub struct Segment {
     /// First culprit of the segment.
     pub first: u64,
@@ -26,10 +26,10 @@ pub struct Segment {
     pub last: u64,
     /// Probability that the culprit is one of them.
     pub mass: f64,
-    /// Posterior of the bad rate on the grid, given this segment.
-    pub(crate) bad: Vec<f64>,
-    /// Posterior of the good rate on the grid, given this segment.
-    pub(crate) good: Vec<f64>,
+    /// Expected failure rate of bad candidates, if the culprit is one of them.
+    pub bad_rate: f64,
+    /// Expected failure rate of good candidates, if the culprit is one of them.
+    pub good_rate: f64,
 }
 
 impl Segment {
@@ -63,49 +63,41 @@ pub(crate) fn segments(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> Ve
         first = last + 1;
     }
     let top = parts.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = parts.iter().map(|p| (p.1 - top).exp()).sum();
-    parts
-        .into_iter()
-        .map(|(mut segment, ln)| {
-            segment.mass = (ln - top).exp() / sum;
-            segment
-        })
-        .collect()
+    // Data that no culprit explains leave what was believed before.
+    let n = n as f64;
+    let weight = |segment: &Segment, ln: f64| {
+        if top.is_finite() { (ln - top).exp() } else { segment.len() as f64 / n }
+    };
+    let sum: f64 = parts.iter().map(|(segment, ln)| weight(segment, *ln)).sum();
+    let share = |(segment, ln): (Segment, f64)| Segment { mass: weight(&segment, ln) / sum, ..segment };
+    parts.into_iter().map(share).collect()
 }
 
 /// One segment, and the logarithm of its unnormalised mass.
 fn weigh(rates: &Rates, first: u64, last: u64, bad: Tally, good: Tally) -> (Segment, f64) {
     let (mut a, top_a) = likelihoods(&rates.bad, bad);
     let (mut b, top_b) = likelihoods(&rates.good, good);
-    // The pair (bad, good) is possible only when the good rate is the lower one.
-    let mut below = Vec::with_capacity(b.len() + 1);
-    let mut sum = 0.0;
-    below.push(0.0);
-    for &value in &b {
-        sum += value;
-        below.push(sum);
+    let mut of_good = vec![0.0; b.len()];
+    of_good[0] = a.iter().sum();
+    for (i, value) in a.iter_mut().enumerate() {
+        // Summed anew for each: a difference of running sums would lose what is small but not nothing.
+        let window = rates.window(i);
+        of_good[window.clone()].iter_mut().for_each(|sum| *sum += *value);
+        *value *= b[0] + b[window].iter().sum::<f64>();
     }
-    let mut above = vec![0.0; b.len() + 1];
-    for i in (0..a.len()).rev() {
-        above[i] = above[i + 1] + a[i];
-    }
-    // bad[i] lies above good[..=i], so good[g] lies below bad[g..].
-    for (g, value) in b.iter_mut().enumerate() {
-        *value *= above.get(g).copied().unwrap_or(0.0);
-    }
-    for (value, &count) in a.iter_mut().zip(&rates.below) {
-        *value *= below[count];
-    }
+    b.iter_mut().zip(&of_good).for_each(|(value, sum)| *value *= sum);
     let total: f64 = a.iter().sum();
-    if total > 0.0 {
-        a.iter_mut().chain(&mut b).for_each(|v| *v /= total);
-    }
+    let mean = |weights: &[f64], grid: &[Rate]| {
+        let sum: f64 = weights.iter().zip(grid).map(|(w, r)| w * r.p).sum();
+        if total > 0.0 { sum / total } else { 0.5 }
+    };
+    let (bad_rate, good_rate) = (mean(&a, &rates.bad), mean(&b, &rates.good));
     let ln = total.ln() + top_a + top_b + ((last - first + 1) as f64).ln();
-    (Segment { first, last, mass: 0.0, bad: a, good: b }, ln)
+    (Segment { first, last, mass: 0.0, bad_rate, good_rate }, ln)
 }
 
 /// Prior times likelihood on a grid, scaled so that the greatest is 1; and the logarithm of the scale.
-fn likelihoods(grid: &[crate::rates::Rate], tally: Tally) -> (Vec<f64>, f64) {
+fn likelihoods(grid: &[Rate], tally: Tally) -> (Vec<f64>, f64) {
     let (fails, passes) = (tally.fails as f64, tally.passes as f64);
     let mut values: Vec<f64> = grid.iter().map(|r| r.ln_prior + r.ln_likelihood(fails, passes)).collect();
     let top = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

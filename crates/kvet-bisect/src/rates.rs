@@ -1,12 +1,20 @@
 //! What is believed of the two failure rates before anything ran, on a grid, so that they can be integrated out.
 //!
 //! The rate of a bad candidate has the Jeffreys prior. The rate of a good one is zero with probability one half
-//! (a failure that is recognised by its signature has no background), else Jeffreys below the bad rate.
+//! (a failure that is recognised by its signature has no background), else a fraction of the bad rate, from a
+//! quarter downwards, its logarithm uniform. Rates that lie closer together cannot be told apart at a cost that
+//! anybody would pay; the answer's probability then says so.
 
 /// Distance of grid points in log odds. A posterior from 20 failures has a standard deviation of 0.22.
 const STEP: f64 = 0.25;
 /// Lowest and highest log odds of the grid: one in 100,000, and 999 in 1,000.
 const RANGE: (f64, f64) = (-11.5, 7.0);
+/// Probability that a good candidate never fails in the hunted way: it is so when a signature tells failures apart.
+const NO_BACKGROUND: f64 = 0.5;
+/// Grid points by which a good rate lies below the bad one at least: a factor of 4.5 for small rates.
+const GAP: usize = 6;
+/// Grid points that a good rate may have from there down, to 1/250 of the bad one; what is lower is like never.
+const WINDOW: usize = 16;
 /// Stands for a rate of zero: one stray failure does not make a candidate impossible, only unbelievable.
 const NEVER: f64 = 1e-8;
 
@@ -20,7 +28,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    fn new(p: f64, prior: f64) -> Rate {
+    pub(crate) fn new(p: f64, prior: f64) -> Rate {
         Rate { p, ln_fail: p.ln(), ln_pass: (-p).ln_1p(), ln_prior: prior.ln() }
     }
 
@@ -43,12 +51,10 @@ impl Rate {
 /// The grids of both rates.
 #[derive(Clone, Debug)]
 pub(crate) struct Rates {
-    /// Ascending. The prior includes the normalisation of the good rate's prior below it.
+    /// Ascending. The prior includes the normalisation over the good rates that go with it.
     pub(crate) bad: Vec<Rate>,
-    /// Ascending; the first is [`NEVER`].
+    /// Ascending; the first is [`NEVER`], the others are the bad rate's points.
     pub(crate) good: Vec<Rate>,
-    /// For each bad rate, how many good rates lie below it.
-    pub(crate) below: Vec<usize>,
 }
 
 impl Rates {
@@ -62,17 +68,22 @@ impl Rates {
             .map(|x| (logistic(x), arc(x + STEP / 2.0) - arc(x - STEP / 2.0)))
             .collect();
         let total: f64 = jeffreys.iter().map(|j| j.1).sum();
-        let mut good = vec![Rate::new(NEVER, 0.5)];
-        good.extend(jeffreys.iter().map(|&(p, prior)| Rate::new(p, 0.5 * prior / total)));
-        let mut bad = Vec::with_capacity(points);
-        let mut below = Vec::with_capacity(points);
-        let mut lower = 0.0;
+        let each = (1.0 - NO_BACKGROUND) / WINDOW as f64;
+        let mut good = vec![Rate::new(NEVER, NO_BACKGROUND)];
+        good.extend(jeffreys.iter().map(|&(p, _)| Rate::new(p, each)));
+        let mut rates = Rates { bad: Vec::with_capacity(points), good };
         for (i, &(p, prior)) in jeffreys.iter().enumerate() {
-            lower += good[i].ln_prior.exp();
-            bad.push(Rate::new(p, prior / total / lower));
-            below.push(i + 1);
+            let lower = NO_BACKGROUND + each * rates.window(i).len() as f64;
+            rates.bad.push(Rate::new(p, prior / total / lower));
         }
-        Rates { bad, good, below }
+        rates
+    }
+
+    /// Beside [`NEVER`], the good rates that may go with the bad rate `bad`.
+    pub(crate) fn window(&self, bad: usize) -> std::ops::Range<usize> {
+        // Point i of the bad grid is point i + 1 of the good one.
+        let end = (bad + 2).saturating_sub(GAP).max(1);
+        end.saturating_sub(WINDOW).max(1)..end
     }
 }
 
@@ -84,9 +95,11 @@ mod tests {
     fn the_joint_prior_sums_to_one() {
         let rates = Rates::new();
         let mut sum = 0.0;
-        for (bad, &below) in rates.bad.iter().zip(&rates.below) {
-            sum += bad.ln_prior.exp() * rates.good[..below].iter().map(|g| g.ln_prior.exp()).sum::<f64>();
-            assert!(rates.good[..below].iter().all(|g| g.p < bad.p));
+        for (i, bad) in rates.bad.iter().enumerate() {
+            let window = &rates.good[rates.window(i)];
+            let good = rates.good[0].ln_prior.exp() + window.iter().map(|g| g.ln_prior.exp()).sum::<f64>();
+            sum += bad.ln_prior.exp() * good;
+            assert!(window.iter().all(|g| g.p < 0.9 * bad.p || bad.p > 0.5));
         }
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
     }

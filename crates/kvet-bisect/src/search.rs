@@ -2,13 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{Builds, Policy};
+use crate::policy::{self, Batch, Builds};
 use crate::posterior::{Segment, Tally, segments};
 use crate::rates::Rates;
 use crate::sprt::{Decision, Sprt};
 
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
-const CALIBRATION: u64 = 2;
+const CALIBRATION: u64 = 3;
+/// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
+const CONFIRM_FROM: f64 = 0.6;
+/// A confirming test ends when its culprit has become this improbable.
+const CONFIRM_TO: f64 = 0.4;
+/// The confirming test's low rate is at most this share of the high one.
+const LOW_RATE: f64 = 0.25;
+/// The culprit must fail more often than this share of the rate: one stray failure is not enough.
+const CULPRIT_LOW_RATE: f64 = 0.15;
 
 /// What is searched.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -102,13 +110,15 @@ struct Confirm {
 pub struct Search {
     problem: Problem,
     rates: Rates,
-    policy: Policy,
+    batch: Batch,
     seen: BTreeMap<u64, Tally>,
     builds: Builds,
     confirm: Option<Confirm>,
-    /// Candidates whose confirmation failed and that are not confirmed again before the posterior moved.
+    /// From what probability on a culprit is confirmed; it rises when a confirming test did not suffice.
+    confirm_from: f64,
     boots: u64,
-    attempts: u64,
+    built: u64,
+    skipped: u64,
 }
 
 impl Search {
@@ -127,35 +137,35 @@ impl Search {
             return Err(ProblemError::BuildCost(problem.build_cost));
         }
         let rates = Rates::new();
-        let policy = Policy::new(&rates);
         Ok(Search {
             problem,
-            policy,
             rates,
+            batch: Batch::Best,
             seen: BTreeMap::new(),
             builds: Builds { cost: problem.build_cost, ..Builds::default() },
             confirm: None,
+            confirm_from: CONFIRM_FROM.min(problem.confidence),
             boots: 0,
-            attempts: 0,
+            built: 0,
+            skipped: 0,
         })
     }
 
-    /// The same search with other batch sizes.
-    pub(crate) fn with_batches(mut self, batches: &[u32]) -> Search {
-        self.policy = Policy::with_batches(&self.rates, batches);
-        self
+    /// The same search with one boot a test.
+    pub(crate) fn greedy(self) -> Search {
+        Search { batch: Batch::One, ..self }
     }
 
     /// Takes in one verdict. Verdicts of candidates that were not asked for are welcome: they are evidence too.
     pub fn record(&mut self, candidate: u64, verdict: Verdict) {
         let failed = match verdict {
             Verdict::Built => {
-                self.attempts += 1;
+                self.built += 1;
                 self.builds.done.insert(candidate);
                 return;
             }
             Verdict::Skip => {
-                self.attempts += 1;
+                self.skipped += 1;
                 self.builds.broken.insert(candidate);
                 return;
             }
@@ -185,9 +195,9 @@ impl Search {
         &self.seen
     }
 
-    /// Boots, and builds tried.
-    pub fn spent(&self) -> (u64, u64) {
-        (self.boots, self.attempts)
+    /// Boots, builds, and candidates that could not be built or tested.
+    pub fn spent(&self) -> (u64, u64, u64) {
+        (self.boots, self.built, self.skipped)
     }
 
     /// Whether `candidate` is built.
@@ -201,34 +211,43 @@ impl Search {
             return step;
         }
         let posterior = self.posterior();
-        if let Some(confirm) = &self.confirm {
-            match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
-                (Decision::Low, Decision::High) => return Step::Done(self.answer(&posterior, confirm.culprit, true)),
-                // Refuted: its boots are in the posterior, which decides where to look now.
-                (Decision::High, _) | (_, Decision::Low) => self.confirm = None,
-                (Decision::Open, _) => {
-                    let boots = confirm.parent_test.passes_needed();
-                    return Step::Test { candidate: confirm.parent, boots, why: Why::ConfirmParent };
-                }
-                (_, Decision::Open) => {
-                    let boots = confirm.culprit_test.passes_needed();
-                    return Step::Test { candidate: confirm.culprit.1, boots, why: Why::ConfirmCulprit };
-                }
-            }
+        if let Some(step) = self.confirming(&posterior) {
+            return step;
         }
         if let Some(found) = self.found(&posterior) {
             self.begin_confirm(&posterior, found);
             return self.next_step();
         }
-        match self.policy.choose(&posterior, &self.builds) {
+        match policy::choose(&posterior, &self.builds, expected_rates(&posterior), self.batch) {
             Some(plan) => Step::Test { candidate: plan.candidate, boots: plan.boots, why: Why::Search },
             // Nothing left that tells: what is believed most is all that can be had.
             None => {
                 let most = posterior.iter().max_by(|a, b| a.mass.total_cmp(&b.mass));
                 let culprit = most.map_or((1, self.problem.candidates), |s| (s.first, s.last));
-                Step::Done(self.answer(&posterior, culprit, false))
+                Step::Done(answer(&posterior, culprit, false))
             }
         }
+    }
+
+    /// The next step of the confirming test, if one is under way and goes on.
+    fn confirming(&mut self, posterior: &[Segment]) -> Option<Step> {
+        let confirm = self.confirm.as_ref()?;
+        let mass = posterior.iter().find(|s| s.first == confirm.culprit.0).map_or(0.0, |s| s.mass);
+        let test = |candidate, test: &Sprt, why| Some(Step::Test { candidate, boots: test.passes_needed(), why });
+        match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
+            (Decision::Low, Decision::High) if mass >= self.problem.confidence => {
+                return Some(Step::Done(answer(posterior, confirm.culprit, true)));
+            }
+            // It agrees, but earlier boots speak against: more of them before it is tried again.
+            (Decision::Low, Decision::High) => self.confirm_from = self.problem.confidence,
+            // Refuted: its boots are in the posterior, which decides where to look now.
+            (Decision::High, _) | (_, Decision::Low) => {}
+            _ if mass < CONFIRM_TO => {}
+            (Decision::Open, _) => return test(confirm.parent, &confirm.parent_test, Why::ConfirmParent),
+            (_, Decision::Open) => return test(confirm.culprit.1, &confirm.culprit_test, Why::ConfirmCulprit),
+        }
+        self.confirm = None;
+        None
     }
 
     /// The bad end is booted until its rate is roughly known.
@@ -245,36 +264,35 @@ impl Search {
         Some(Step::Test { candidate: self.problem.candidates, boots: rest, why: Why::Calibrate })
     }
 
-    /// The segment that holds the wanted probability and that no test can split.
+    /// The segment that is probable enough to be confirmed and that no test can split.
     fn found(&self, posterior: &[Segment]) -> Option<(u64, u64)> {
         posterior
             .iter()
-            .find(|s| s.mass >= self.problem.confidence && self.builds.is_final(s))
+            .find(|s| s.mass >= self.confirm_from && self.builds.is_final(s))
             .map(|s| (s.first, s.last))
     }
 
     fn begin_confirm(&mut self, posterior: &[Segment], culprit: (u64, u64)) {
-        let (bad, good) = self.expected_rates(posterior);
-        let test = Sprt::new(good.min(bad / 4.0), bad, 1.0 - self.problem.confidence);
-        let parent = culprit.0 - 1;
-        self.confirm = Some(Confirm { culprit, parent, culprit_test: test, parent_test: test });
+        let (bad, good) = expected_rates(posterior);
+        let error = 1.0 - self.problem.confidence;
+        self.confirm = Some(Confirm {
+            culprit,
+            parent: culprit.0 - 1,
+            culprit_test: Sprt::new(bad * CULPRIT_LOW_RATE, bad, error),
+            parent_test: Sprt::new(good.min(bad * LOW_RATE), bad, error),
+        });
     }
+}
 
-    fn answer(&self, posterior: &[Segment], culprit: (u64, u64), confirmed: bool) -> Answer {
-        let (bad_rate, good_rate) = self.expected_rates(posterior);
-        let probability = posterior.iter().find(|s| s.first == culprit.0).map_or(0.0, |s| s.mass);
-        Answer { culprit, probability, bad_rate, good_rate, confirmed }
-    }
+fn answer(posterior: &[Segment], culprit: (u64, u64), confirmed: bool) -> Answer {
+    let (bad_rate, good_rate) = expected_rates(posterior);
+    let probability = posterior.iter().find(|s| s.first == culprit.0).map_or(0.0, |s| s.mass);
+    Answer { culprit, probability, bad_rate, good_rate, confirmed }
+}
 
-    /// Posterior means of the two rates.
-    fn expected_rates(&self, posterior: &[Segment]) -> (f64, f64) {
-        let mean = |weights: &[f64], grid: &[crate::rates::Rate]| -> f64 {
-            weights.iter().zip(grid).map(|(w, r)| w * r.p).sum()
-        };
-        posterior.iter().fold((0.0, 0.0), |(bad, good), s| {
-            (bad + s.mass * mean(&s.bad, &self.rates.bad), good + s.mass * mean(&s.good, &self.rates.good))
-        })
-    }
+/// Posterior means of the rates of bad and good candidates.
+fn expected_rates(posterior: &[Segment]) -> (f64, f64) {
+    posterior.iter().fold((0.0, 0.0), |(bad, good), s| (bad + s.mass * s.bad_rate, good + s.mass * s.good_rate))
 }
 
 /// A problem that cannot be searched.

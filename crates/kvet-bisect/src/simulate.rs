@@ -42,8 +42,10 @@ pub struct Score {
     pub boots_mean: f64,
     /// Of these, boots of the confirming test.
     pub confirm_boots_mean: f64,
-    /// Builds tried a history.
+    /// Builds that succeeded, a history. The two ends are built before, as for `git bisect`.
     pub builds_mean: f64,
+    /// Builds that failed, a history.
+    pub failed_builds_mean: f64,
 }
 
 /// Who searches.
@@ -60,14 +62,9 @@ pub enum Searcher {
 /// The least boots that any search needs on average: ((1-d) log2 n - h(d)) / C, with C the capacity of one boot
 /// as a channel (M. Ben Or and A. Hassidim, 2008; see also Burnashev and Zigangirov, 1974).
 pub fn information_bound(setting: &Setting) -> f64 {
-    let h = crate::policy::binary_entropy;
-    let (p1, p0) = (setting.p_bad, setting.p_good);
-    let capacity = (1..1_000)
-        .map(|i| f64::from(i) / 1_000.0)
-        .map(|x| h(x * p1 + (1.0 - x) * p0) - x * h(p1) - (1.0 - x) * h(p0))
-        .fold(0.0, f64::max);
+    let capacity = crate::policy::capacity(setting.p_bad, setting.p_good);
     let d = 1.0 - setting.confidence;
-    ((1.0 - d) * (setting.candidates as f64).log2() - h(d)) / capacity
+    ((1.0 - d) * (setting.candidates as f64).log2() - crate::policy::binary_entropy(d)) / capacity
 }
 
 /// Runs `histories` histories on all cores; `tick` is called after each.
@@ -88,11 +85,12 @@ pub fn run(
                 Searcher::Greedy => by_greedy(&mut world, setting),
             };
             tick();
-            [f64::from(u8::from(run.right)), run.boots as f64, run.confirm as f64, run.builds as f64]
+            [f64::from(u8::from(run.right)), run.boots as f64, run.confirm as f64, run.builds as f64, run.failed as f64]
         })
-        .reduce(|| [0.0; 4], |a, b| std::array::from_fn(|i| a[i] + b[i]));
-    let [accuracy, boots_mean, confirm_boots_mean, builds_mean] = sum.map(|s| s / histories.max(1) as f64);
-    Ok(Score { histories, accuracy, boots_mean, confirm_boots_mean, builds_mean })
+        .reduce(|| [0.0; 5], |a, b| std::array::from_fn(|i| a[i] + b[i]));
+    let [accuracy, boots_mean, confirm_boots_mean, builds_mean, failed_builds_mean] =
+        sum.map(|s| s / histories.max(1) as f64);
+    Ok(Score { histories, accuracy, boots_mean, confirm_boots_mean, builds_mean, failed_builds_mean })
 }
 
 fn problem(setting: &Setting) -> Problem {
@@ -111,6 +109,7 @@ struct Run {
     boots: u64,
     confirm: u64,
     builds: u64,
+    failed: u64,
 }
 
 /// One simulated history.
@@ -155,12 +154,14 @@ fn by_engine(world: &mut World, setting: &Setting) -> Run {
 fn by_greedy(world: &mut World, setting: &Setting) -> Run {
     let free = Problem { build_cost: 0.0, ..problem(setting) };
     let Ok(search) = Search::new(free) else { return Run::default() };
-    drive(world, search.with_batches(&[1]), Some(setting.confidence))
+    drive(world, search.greedy(), Some(setting.confidence))
 }
 
 /// Runs a search to its end, or, without a confirming test, until a culprit holds `stop`.
 fn drive(world: &mut World, mut search: Search, stop: Option<f64>) -> Run {
     let mut run = Run::default();
+    search.record(0, Verdict::Built);
+    search.record(world.candidates, Verdict::Built);
     loop {
         match search.next_step() {
             Step::NotReproduced { .. } => return run,
@@ -178,12 +179,13 @@ fn drive(world: &mut World, mut search: Search, stop: Option<f64>) -> Run {
                     return run;
                 }
                 if !search.is_built(candidate) {
-                    run.builds += 1;
-                    let verdict = if world.is_broken(candidate) { Verdict::Skip } else { Verdict::Built };
-                    search.record(candidate, verdict);
-                    if verdict == Verdict::Skip {
+                    if world.is_broken(candidate) {
+                        run.failed += 1;
+                        search.record(candidate, Verdict::Skip);
                         continue;
                     }
+                    run.builds += 1;
+                    search.record(candidate, Verdict::Built);
                 }
                 for _ in 0..boots {
                     let failed = world.boot_fails(candidate);
@@ -208,11 +210,12 @@ fn by_git_bisect(world: &mut World) -> Run {
         let around = (0..bad - good).flat_map(|d| [middle.checked_add(d), middle.checked_sub(d)]);
         let mut testable = None;
         for at in around.flatten().filter(|&at| at > good && at < bad) {
-            run.builds += 1;
             if !world.is_broken(at) {
+                run.builds += 1;
                 testable = Some(at);
                 break;
             }
+            run.failed += 1;
         }
         let Some(at) = testable else { break };
         let mut tally = Tally::default();

@@ -59,7 +59,7 @@ pub(crate) fn begins(line: &Line<'_>) -> Option<Begin> {
 }
 
 /// A boot that is going on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Going {
     pub boot: Boot,
     /// The last mark of its beginning, while nothing else has been seen.
@@ -70,6 +70,10 @@ pub(crate) struct Going {
     pub panicked: bool,
     /// `Run /init as init process` was seen; what follows is user space.
     pub init_started: bool,
+    /// A console prints the log again from its beginning.
+    pub replaying: bool,
+    /// Marks with their times, by which a repeated log is known.
+    pub marks: Vec<(u64, String)>,
 }
 
 impl Going {
@@ -84,6 +88,17 @@ impl Going {
         }
         self.facts(text);
         old != self.boot.phase
+    }
+
+    /// Remembers a mark and its time; true when it repeats one of `older`.
+    pub fn mark(&mut self, line: &Line<'_>, older: Option<&Going>) -> Option<bool> {
+        const MARKS: usize = 16;
+        let time = line.part.timestamp.filter(|t| *t > 0.0)?.to_bits();
+        let text = crate::text::clip(line.text(), 256);
+        if self.marks.len() < MARKS {
+            self.marks.push((time, text.to_owned()));
+        }
+        Some(older?.marks.iter().any(|m| m.0 == time && m.1 == text))
     }
 
     fn phase(&mut self, text: &str) -> Option<Phase> {

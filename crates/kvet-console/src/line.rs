@@ -155,7 +155,7 @@ pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
 /// The message of one raw line as text for a person: escapes, quoting, time stamp and prefixes taken off.
 ///
 /// ```
-/// assert_eq!(kvet_console::clean_line(b"> > [    0.1][    T1] Oops: 0000\r\n"), "Oops: 0000");
+/// assert_eq!(kvet_console::clean_line(b"> > [    0.100000][    T1] Oops: 0000\r\n"), "Oops: 0000");
 /// ```
 pub fn clean_line(raw: &[u8]) -> String {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);

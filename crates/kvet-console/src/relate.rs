@@ -56,12 +56,9 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
         return if start.sure == Sure::Trace { Relation::Ignore } else { Relation::Another };
     }
     if is_panic {
-        if open.report.panic.is_some() || kind == Kind::Panic {
-            return if kind == Kind::Panic && !open.has_place() || family_announces(text) {
-                Relation::Ignore
-            } else {
-                Relation::Another
-            };
+        if open.report.panic.is_some() || open.family.is_panic() {
+            let same = open.report.headline == text || open.report.panic.as_deref() == Some(text);
+            return if same || family_announces(text) { Relation::Ignore } else { Relation::Another };
         }
         let follows = family_announces(text)
             || !open.has_place()
@@ -92,7 +89,7 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
         return Relation::Detail;
     }
     // powerpc's `kernel tried to ...`, x86's second headline of one fault.
-    if new == Kind::Bug && matches!(kind, Kind::Patching) && !open.has_place() {
+    if matches!(new, Kind::Bug | Kind::Warning) && kind == Kind::Patching && !open.has_place() {
         return Relation::Detail;
     }
     if new == Kind::PageFault && kind == Kind::PageFault && start.sure == Sure::Preamble {

@@ -44,6 +44,9 @@ pub struct Scanner {
     number: u64,
     open: Vec<Open>,
     going: Option<Going>,
+    /// The boot before a banner that is letter for letter its own, until it is known whether that is a replay; and the reset to report if
+    /// it is none.
+    doubt: Option<(Going, Option<Report>)>,
     log: Log,
     keep: usize,
     events: Option<Vec<Event>>,
@@ -71,6 +74,7 @@ impl Scanner {
             number: 0,
             open: Vec::new(),
             going: None,
+            doubt: None,
             log: Log::default(),
             keep: MAX_REPORTS,
             events: Some(Vec::new()),
@@ -108,6 +112,7 @@ impl Scanner {
         for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
+        self.no_replay();
         let last = self.last_line(&[]);
         if let Some(mut going) = self.going.take().or_else(|| last.as_ref().map(|_| Going::default())) {
             going.boot.span.end = self.offset;
@@ -522,6 +527,14 @@ impl Scanner {
             self.boot_begins(begin, line, before);
         }
         if let Some(going) = &mut self.going {
+            let repeats = going.mark(line, self.doubt.as_ref().map(|d| &d.0));
+            match repeats {
+                Some(true) => self.replay(line),
+                Some(false) => self.no_replay(),
+                None => {}
+            }
+        }
+        if let Some(going) = &mut self.going {
             if going.note(line) {
                 if going.init_started {
                     self.slow_lines = self.slow_lines.max(64);
@@ -544,7 +557,9 @@ impl Scanner {
             if begin == Begin::Decompressor && going.beginning == Some(Begin::Decompressor) {
                 return;
             }
-            if begin <= Begin::Banner && self.is_replay(line, before) {
+            if going.replaying || self.is_replay(line, before) {
+                let again = begin < Begin::Banner;
+                self.going.as_mut().into_iter().for_each(|g| g.replaying = again);
                 return;
             }
         }
@@ -580,7 +595,10 @@ impl Scanner {
                 new.boot.span.first_line = 1;
             }
         }
+        self.no_replay();
         if let Some(mut old) = self.going.take() {
+            let same = old.boot.banner.as_deref() == Some(line.text()) && !old.marks.is_empty();
+            let before = same.then(|| old.clone());
             old.boot.span.end = line.start;
             old.boot.span.last_line = line.number.saturating_sub(1);
             if old.init_started && old.boot.phase == Phase::Init {
@@ -591,7 +609,7 @@ impl Scanner {
             let phase = old.boot.phase.clone();
             let died = self.log.reports.iter().rev().take_while(|r| r.boot == index).any(relate::is_fatal);
             self.log.boots.push(old.end(true, last.clone()));
-            if silent && !died {
+            let report = (silent && !died).then(|| {
                 let mut report = Report::new(Kind::Reset, line.text());
                 report.span = Span {
                     start: line.start,
@@ -605,12 +623,33 @@ impl Scanner {
                     report.details.push((number, text));
                     report.timestamp = timestamp;
                 }
-                self.keep_report(report, false);
+                report
+            });
+            match before {
+                Some(before) => self.doubt = Some((before, report)),
+                None => report.into_iter().for_each(|r| self.keep_report(r, false)),
             }
         }
         self.going = Some(new);
         if let Some(events) = &mut self.events {
             events.push(Event::Boot(self.log.boots.len()));
+        }
+    }
+
+    /// The boot that seemed to begin is the one before, printed again.
+    fn replay(&mut self, line: &Line<'_>) {
+        let Some((old, _)) = self.doubt.take() else { return };
+        self.log.boots.pop();
+        self.going = Some(old);
+        if let Some(going) = &mut self.going {
+            going.boot.span.end = line.end;
+        }
+    }
+
+    /// The boot that began is another one.
+    fn no_replay(&mut self) {
+        if let Some((_, Some(report))) = self.doubt.take() {
+            self.keep_report(report, false);
         }
     }
 

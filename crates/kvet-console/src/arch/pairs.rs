@@ -10,11 +10,16 @@ pub(crate) fn each(text: &str, mut give: impl FnMut(&str, Option<u64>)) -> bool 
     while !rest.is_empty() {
         let n = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$').count();
         if n == 0 || n > 12 {
-            return found;
+            return false;
         }
         let (name, after) = rest.split_at(n);
-        let Some(after) = after.trim_start().strip_prefix(':') else { return found };
+        let Some(after) = after.trim_start().strip_prefix(':') else { return false };
         let after = after.trim_start();
+        if after.is_empty() && found {
+            // A mailer has wrapped the value away.
+            give(name, None);
+            return true;
+        }
         let bracketed = after.strip_prefix("[<");
         let body = bracketed.unwrap_or(after);
         let (value, after) = match take_hex(body) {
@@ -22,14 +27,14 @@ pub(crate) fn each(text: &str, mut give: impl FnMut(&str, Option<u64>)) -> bool 
             None => {
                 let hidden = body.bytes().take_while(|b| *b == b'x' || *b == b'X').count();
                 if hidden < 4 {
-                    return found;
+                    return false;
                 }
-                (None, &body[hidden..])
+                (None, body[hidden..].trim_start_matches(|c: char| c.is_ascii_hexdigit()))
             }
         };
         let after = if bracketed.is_some() { after.strip_prefix(">]").unwrap_or(after) } else { after };
         if !after.is_empty() && !after.starts_with([' ', '\t', '(', '<', ',']) {
-            return found;
+            return false;
         }
         found = true;
         give(name, value);

@@ -45,6 +45,13 @@ pub(crate) struct Family {
     pub line: fn(&mut Open, &Line<'_>) -> Taken,
 }
 
+impl Family {
+    /// Whether its reports are panics.
+    pub fn is_panic(&self) -> bool {
+        std::ptr::eq(self, &raw const panic::FAMILY)
+    }
+}
+
 /// A headline that was recognised.
 pub(crate) struct Start {
     /// What it says.

@@ -194,6 +194,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         let mut trap =
             Trap { name: rest.split([',', '(']).next().unwrap_or(rest).trim().to_owned(), ..Trap::default() };
         trap.vector = x86::vector(&trap.name);
+        if trap.vector.is_some() {
+            start.report.arch = Some(Arch::X86_64);
+        }
         if early {
             trap.vector = after(rest, "exception ").and_then(take_hex).and_then(|v| u8::try_from(v.0).ok());
             trap.error_code = after(rest, "error ").and_then(take_hex).map(|v| v.0);

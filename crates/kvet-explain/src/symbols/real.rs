@@ -149,3 +149,56 @@ fn code_of_every_tenth_function_realigns_to_what_the_file_has() {
     }
     assert!(checked > 1000);
 }
+
+/// Logs of boots that were made for this test: Debian kernels in QEMU, without a root file system.
+const NO_ROOT: [(&str, &str, &str); 5] = [
+    ("6.1.0-56-cloud-amd64", "vmlinux", include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-no-root.log")),
+    (
+        "6.12.117+deb12-cloud-amd64",
+        "vmlinux",
+        include_str!("../../testdata/symbols/6.12.117+deb12-cloud-amd64-no-root.log"),
+    ),
+    (
+        "7.3.4+deb13-cloud-amd64",
+        "vmlinux",
+        include_str!("../../testdata/symbols/7.3.4+deb13-cloud-amd64-no-root.log"),
+    ),
+    ("6.1.0-56-cloud-arm64", "Image", include_str!("../../testdata/symbols/6.1.0-56-cloud-arm64-no-root.log")),
+    (
+        "7.3.4+deb13-cloud-arm64",
+        "Image",
+        include_str!("../../testdata/symbols/7.3.4+deb13-cloud-arm64-no-root.log"),
+    ),
+];
+
+/// The stripped file alone, and with its debug file: every reliable frame fits, by kallsyms' size, and has a line with
+/// the latter; another kernel's file is refused.
+#[test]
+fn every_frame_of_real_boots_fits_its_own_kernel_and_no_other() {
+    let logs: Vec<Vec<Frame>> = NO_ROOT.iter().map(|(_, _, log)| frames_of(log)).collect();
+    for (i, (release, suffix, _)) in NO_ROOT.iter().enumerate() {
+        let Some(stripped) = file("KVET_KERNELS", &format!("{release}.{suffix}")) else { return };
+        let Some(debug) = file("KVET_KERNELS", &format!("{release}.debug")) else { return };
+        let alone = Image::open(&stripped).unwrap();
+        let with_debug = Image::open_with_debug(&stripped, &debug).unwrap();
+        for image in [&alone, &with_debug, &Image::open(&debug).unwrap()] {
+            let symbolizer = Symbolizer::new(image);
+            for (k, frames) in logs.iter().enumerate() {
+                let resolved = symbolizer.trace(frames, None);
+                let own = frames.iter().zip(&resolved).filter(|(f, _)| f.reliable);
+                if k == i {
+                    for (frame, resolved) in own {
+                        assert_eq!(resolved.verdict, Verdict::Fits, "{release}: {frame:?} {resolved:?}");
+                        let place = resolved.place().unwrap();
+                        assert_eq!(place.size, SizeMatch::Kallsyms, "{release}: {frame:?}");
+                        assert!(place.returns && place.lookup.0 + 1 == place.addr.0);
+                        assert_eq!(place.source.is_some(), !std::ptr::eq(image, &alone), "{release}: {frame:?}");
+                    }
+                } else {
+                    let refuted = own.filter(|(_, r)| r.verdict.refutes()).count();
+                    assert!(refuted > 4, "{} by {release}: {refuted}", NO_ROOT[k].0);
+                }
+            }
+        }
+    }
+}

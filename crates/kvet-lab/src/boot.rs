@@ -114,6 +114,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After an NMI the guest tells where it is for so long at most.
 const NMI_TIME: Duration = Duration::from_secs(4);
 
+/// Where a processor is that has nothing to do.
+const IDLE: &[&str] = &["default_idle", "pv_native_safe_halt", "native_safe_halt", "cpu_do_idle", "arch_cpu_idle", "mwait_idle"];
+
 /// Boots once. `None`: it was stopped on request.
 ///
 /// # Errors
@@ -465,7 +468,8 @@ impl<'a> Guest<'a> {
         let console = std::mem::take(&mut self.capture).finish();
         let last_byte = console.bytes.len() - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
         let (own, asked) = console.bytes.split_at(last_byte);
-        let mut reports = voice::reports(own);
+        let story = voice::story(own);
+        let mut reports = story.reports;
         let last_line = last_line(own);
         let verdict = judge(&Evidence {
             ended_by,
@@ -476,14 +480,15 @@ impl<'a> Guest<'a> {
             last_line: &last_line,
             pressure: &pressure,
         });
-        let place = voice::reports(asked).into_iter().next();
+        let place = voice::story(asked).reports.into_iter().next();
         let decisive = verdict.report.map(|i| reports[i].clone());
         let kind = decisive.as_ref().map(|r| r.kind.clone()).or(verdict.kind.map(str::to_owned));
         let signature = match (&decisive, &kind) {
             (Some(report), _) => Some(report.signature.clone()),
             (None, Some(kind)) => Some(match place.as_ref().and_then(|p| p.function.as_ref()) {
-                Some(function) => format!("{kind} in {function}"),
-                None => format!("{kind} after {}", voice::without_numbers(&last_line)),
+                // A guest that idles waits for something: its last words tell more than the idle loop.
+                Some(function) if !IDLE.contains(&function.as_str()) => format!("{kind} in {function}"),
+                _ => format!("{kind} after {}", voice::without_numbers(&last_line)),
             }),
             (None, None) => None,
         };
@@ -493,7 +498,11 @@ impl<'a> Guest<'a> {
             kind,
             title: decisive.as_ref().map(|r| r.title.clone()).or(verdict.title),
             signature,
-            diagnosis: decisive.and_then(|r| r.diagnosis),
+            diagnosis: match decisive {
+                Some(report) => report.diagnosis,
+                None if verdict.kind == Some("silence") => story.silence.and_then(|s| s.diagnosis),
+                None => None,
+            },
             reports,
             started: self.started_unix,
             wall_s,

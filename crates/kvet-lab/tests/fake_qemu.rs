@@ -50,6 +50,7 @@ hello() {{ printf '{{"QMP": {{}}}}\r\n' >&"$qmp"; }}
             machine: &machine,
             qemu: &qemu,
             initrd: None,
+            snapshot: None,
             success: &Success::Marker("all is well".into()),
             limits: Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs_f64(quiet) },
             complaints_fail: false,

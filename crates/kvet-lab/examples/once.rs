@@ -16,7 +16,7 @@ fn main() {
     let initrd = anonymous_with("initrd", &init.initramfs(arch, "abc")).expect("initrd");
     let success = voice::Success::Marker(init::Init::marker("abc"));
     let keep = std::env::var_os("KEEP").map(std::path::PathBuf::from);
-    let request = Request { machine: &machine, qemu: &qemu, initrd: Some(&initrd), success: &success,
+    let request = Request { machine: &machine, qemu: &qemu, initrd: Some(&initrd), snapshot: None, success: &success,
         limits: Limits { timeout: std::time::Duration::from_secs(120), quiet: std::time::Duration::from_secs(20) },
         complaints_fail: false, keep_memory: keep.as_deref(), stop: &|| false };
     match run(&request, &mut |m| eprintln!("{}", m.as_str())) {

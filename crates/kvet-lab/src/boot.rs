@@ -22,7 +22,8 @@ use crate::outcome::{EndedBy, Evidence, Outcome, judge};
 use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
 use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
-use crate::{Error, memory, spawn};
+use crate::snapshot::Snapshot;
+use crate::{Error, memory, noise, spawn};
 
 /// What bounds a boot in time.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -42,6 +43,8 @@ pub struct Request<'a> {
     pub qemu: &'a Qemu,
     /// A file with the built-in initrd, when the machine has one.
     pub initrd: Option<&'a OwnedFd>,
+    /// A snapshot to go on from, in place of a boot from the start.
+    pub snapshot: Option<&'a Snapshot>,
     /// What counts as success.
     pub success: &'a Success,
     /// Bounds in time.
@@ -114,12 +117,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// After an NMI the guest tells where it is for so long at most.
 const NMI_TIME: Duration = Duration::from_secs(4);
 
+/// Boots once to a moment and keeps the guest's state there; `None` when it never came so far.
+///
+/// # Errors
+/// As [`run`]; also when QEMU cannot save its state.
+pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>, Error> {
+    Guest::start(request)?.freeze(request, at)
+}
+
+/// A snapshot of some tens of megabytes loads in a fraction of a second, on a host that has time.
+const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
+
+/// Where a processor is that has nothing to do.
+const IDLE: &[&str] = &["default_idle", "pv_native_safe_halt", "native_safe_halt", "cpu_do_idle", "arch_cpu_idle", "mwait_idle"];
+
 /// Boots once. `None`: it was stopped on request.
 ///
 /// # Errors
 /// QEMU cannot be started, or refuses the machine.
 pub fn run(request: &Request<'_>, moment: &mut dyn FnMut(Milestone)) -> Result<Option<(Boot, Console)>, Error> {
+    let _noise = noise::Noise::new(request.machine.noise);
     let mut guest = Guest::start(request)?;
+    if let Some(snapshot) = request.snapshot {
+        guest.go_on(snapshot, moment)?;
+    }
     let ended_by = match guest.follow(request, moment) {
         Ok(Some(ended_by)) => ended_by,
         Ok(None) => return Ok(None),
@@ -174,18 +195,20 @@ impl<'a> Guest<'a> {
             Some(_) => Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?),
             None => None,
         };
+        let incoming = request.snapshot.map(Snapshot::open).transpose()?;
         let wiring = Wiring {
             serial: serial_there.as_raw_fd(),
             qmp: qmp_there.as_raw_fd(),
             memory: memory.as_ref().map(AsRawFd::as_raw_fd),
             initrd: request.initrd.map(AsRawFd::as_raw_fd),
+            incoming: incoming.as_ref().map(AsRawFd::as_raw_fd),
             sandbox: request.qemu.sandbox,
         };
         let mut command = Command::new(&request.qemu.path);
         command.args(machine.arguments()).args(wiring.arguments(machine));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keep: Vec<&OwnedFd> =
-            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd].into_iter().flatten().collect();
+            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd, incoming.as_ref()].into_iter().flatten().collect();
         let started = Instant::now();
         let mut child =
             spawn::spawn(command, &keep).map_err(Error::io(request.qemu.path.display().to_string()))?;
@@ -227,6 +250,55 @@ impl<'a> Guest<'a> {
             exit: None,
             ended: None,
         })
+    }
+
+    /// Waits until the snapshot is in, and lets the guest go on from it.
+    fn go_on(&mut self, snapshot: &Snapshot, moment: &mut dyn FnMut(Milestone)) -> Result<(), Error> {
+        self.hear(snapshot.console(), moment);
+        let refused = |why: String| Error::Refused { why: format!("the snapshot does not load: {why}") };
+        let deadline = Instant::now() + SNAPSHOT_TIME;
+        let ask = |qmp: &mut Qmp, command| qmp.execute(command, serde_json::Value::Null, SNAPSHOT_TIME);
+        let mut begun = ask(&mut self.qmp, "qmp_capabilities").map(drop);
+        self.greeted = true;
+        while begun.is_ok() && Instant::now() < deadline {
+            match ask(&mut self.qmp, "query-status") {
+                Ok(status) if status["status"] == "inmigrate" => std::thread::sleep(Duration::from_millis(3)),
+                Ok(_) => {
+                    begun = ask(&mut self.qmp, "cont").map(drop);
+                    break;
+                }
+                Err(why) => begun = Err(why),
+            }
+        }
+        begun.map_err(|why| {
+            self.hear_stderr();
+            refused(format!("{why}; {}", String::from_utf8_lossy(&self.said).trim()))
+        })?;
+        // What the prefix said is no failure of this boot, and the clock starts now.
+        self.failure_since = None;
+        self.last_byte = Instant::now();
+        self.last_byte_effective = self.watch.effective();
+        Ok(())
+    }
+
+    /// Runs until a moment is reached, and gives the guest's state and what it has said; `None` when it never came
+    /// so far.
+    fn freeze(&mut self, request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>, Error> {
+        loop {
+            let failed = |why| Error::Io { what: "following a guest".into(), why };
+            self.wait(Instant::now() + SAMPLE).map_err(failed)?;
+            self.listen(&mut |_| {}).map_err(failed)?;
+            self.watch.sample();
+            let reached = self.milestones.iter().any(|(m, _)| *m == at);
+            if reached && self.greeted {
+                let console = std::mem::take(&mut self.capture).finish();
+                return Snapshot::take(&mut self.qmp, console.bytes).map(Some);
+            }
+            let late = self.patience(request.limits, request.success).is_some();
+            if late || self.ended.is_some() || (request.stop)() {
+                return Ok(None);
+            }
+        }
     }
 
     /// Listens until something ends the boot; `None` when it was stopped on request.
@@ -465,7 +537,8 @@ impl<'a> Guest<'a> {
         let console = std::mem::take(&mut self.capture).finish();
         let last_byte = console.bytes.len() - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
         let (own, asked) = console.bytes.split_at(last_byte);
-        let mut reports = voice::reports(own);
+        let story = voice::story(own);
+        let mut reports = story.reports;
         let last_line = last_line(own);
         let verdict = judge(&Evidence {
             ended_by,
@@ -476,14 +549,15 @@ impl<'a> Guest<'a> {
             last_line: &last_line,
             pressure: &pressure,
         });
-        let place = voice::reports(asked).into_iter().next();
+        let place = voice::story(asked).reports.into_iter().next();
         let decisive = verdict.report.map(|i| reports[i].clone());
         let kind = decisive.as_ref().map(|r| r.kind.clone()).or(verdict.kind.map(str::to_owned));
         let signature = match (&decisive, &kind) {
             (Some(report), _) => Some(report.signature.clone()),
             (None, Some(kind)) => Some(match place.as_ref().and_then(|p| p.function.as_ref()) {
-                Some(function) => format!("{kind} in {function}"),
-                None => format!("{kind} after {}", voice::without_numbers(&last_line)),
+                // A guest that idles waits for something: its last words tell more than the idle loop.
+                Some(function) if !IDLE.contains(&function.as_str()) => format!("{kind} in {function}"),
+                _ => format!("{kind} after {}", voice::without_numbers(&last_line)),
             }),
             (None, None) => None,
         };
@@ -493,7 +567,11 @@ impl<'a> Guest<'a> {
             kind,
             title: decisive.as_ref().map(|r| r.title.clone()).or(verdict.title),
             signature,
-            diagnosis: decisive.and_then(|r| r.diagnosis),
+            diagnosis: match decisive {
+                Some(report) => report.diagnosis,
+                None if verdict.kind == Some("silence") => story.silence.and_then(|s| s.diagnosis),
+                None => None,
+            },
             reports,
             started: self.started_unix,
             wall_s,

@@ -13,6 +13,7 @@ use crate::machine::{Initrd, Machine};
 use crate::outcome::Outcome;
 use crate::plan::{Answer, Pace, Plan, Stopper, Tally};
 use crate::qemu::Qemu;
+use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError, StoredBoot};
 use crate::voice::{Milestone, Success};
 use crate::{Error, memory};
@@ -142,6 +143,8 @@ struct Common<'a> {
     success: Success,
     /// Our init, packed, when the machines boot it.
     initrd: Option<OwnedFd>,
+    /// What guests go on from, of each machine, when they do not boot from the start.
+    snapshots: Vec<Vec<Snapshot>>,
     events: Sender<Event>,
     /// Set from outside.
     stop: &'a AtomicBool,
@@ -197,11 +200,14 @@ pub fn run(campaign: Campaign<'_>) -> Result<Finished, Error> {
         }
         _ => None,
     };
+    let success = plan.success()?;
+    let snapshots = take_snapshots(plan, qemus, &success, initrd.as_ref(), &events, stop)?;
     let common = Common {
         plan,
         qemus,
-        success: plan.success()?,
+        success,
         initrd,
+        snapshots,
         events,
         stop,
         over: AtomicBool::new(false),
@@ -222,6 +228,54 @@ pub fn run(campaign: Campaign<'_>) -> Result<Finished, Error> {
     let said = serde_json::to_string(&answer).unwrap_or_default();
     shared.store.set_answer(id, Some(&said).filter(|_| !stopped).map(String::as_str))?;
     Ok(Finished { answer, boots: shared.finished, wall_s: started.elapsed().as_secs_f64() })
+}
+
+/// Boots every machine to the moment where guests shall go on from, as often as snapshots are wanted.
+fn take_snapshots(
+    plan: &Plan,
+    qemus: &[Qemu],
+    success: &Success,
+    initrd: Option<&OwnedFd>,
+    events: &Sender<Event>,
+    stop: &AtomicBool,
+) -> Result<Vec<Vec<Snapshot>>, Error> {
+    let Some(at) = plan.snapshot_at else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for variant in &plan.variants {
+        let mut of_one = Vec::new();
+        for _ in 0..plan.snapshots.max(1) {
+            let request = Request {
+                machine: &variant.machine,
+                qemu: emulator(qemus, &variant.machine)?,
+                initrd: initrd.filter(|_| matches!(variant.machine.initrd, Initrd::Builtin(_))),
+                snapshot: None,
+                success,
+                limits: Pace::new().limits(plan),
+                complaints_fail: false,
+                keep_memory: None,
+                stop: &|| stop.load(Ordering::Relaxed),
+            };
+            let started = Instant::now();
+            let snapshot = boot::snapshot(&request, at)?.ok_or_else(|| {
+                Error::Usage(format!("no snapshot: the boot did not come to \"{}\"", at.as_str()))
+            })?;
+            let note = format!(
+                "snapshot at \"{}\": {} MiB after {:.1} s",
+                at.as_str(),
+                snapshot.bytes() >> 20,
+                started.elapsed().as_secs_f64()
+            );
+            // Nobody listens any more: the boots matter, not the progress.
+            let _ = events.send(Event::Note(note));
+            of_one.push(snapshot);
+        }
+        all.push(of_one);
+    }
+    Ok(all)
+}
+
+fn emulator<'a>(qemus: &'a [Qemu], machine: &Machine) -> Result<&'a Qemu, Error> {
+    qemus.iter().find(|q| q.path == machine.qemu).ok_or_else(|| Error::NoEmulator(machine.qemu.clone()))
 }
 
 /// One thread: it starts a QEMU, which dies when the thread does, and stores what came of it.
@@ -249,11 +303,9 @@ fn one(
     variant: usize,
     machine: &Machine,
 ) -> Result<Option<(StoredBoot, Console)>, Error> {
-    let qemu = common
-        .qemus
-        .iter()
-        .find(|q| q.path == machine.qemu)
-        .ok_or_else(|| Error::NoEmulator(machine.qemu.clone()))?;
+    let qemu = emulator(common.qemus, machine)?;
+    let snapshots = common.snapshots.get(variant).map(Vec::as_slice).unwrap_or_default();
+    let turn = number.checked_rem(snapshots.len() as u64).unwrap_or(0) as usize;
     let (limits, id) = {
         let shared = common.shared();
         (shared.paces.get(variant).copied().unwrap_or_default().limits(common.plan), shared.id)
@@ -265,6 +317,7 @@ fn one(
         machine,
         qemu,
         initrd: common.initrd.as_ref().filter(|_| matches!(machine.initrd, Initrd::Builtin(_))),
+        snapshot: snapshots.get(turn),
         success: &common.success,
         limits,
         complaints_fail: common.plan.complaints_fail,

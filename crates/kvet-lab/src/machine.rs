@@ -96,6 +96,9 @@ pub struct Machine {
     pub network: bool,
     /// Host CPUs that QEMU may run on; empty is all.
     pub pin: Vec<usize>,
+    /// Threads that do nothing but take processors from the guest, on purpose.
+    #[serde(default)]
+    pub noise: usize,
     /// Seed of a deterministic run (`-icount`, one thread, a clock that starts at a fixed date); `None` is a
     /// normal run.
     pub seed: Option<u64>,
@@ -122,6 +125,7 @@ impl Machine {
             qemu_args: Vec::new(),
             network: false,
             pin: Vec::new(),
+            noise: 0,
             seed: None,
         }
     }
@@ -251,6 +255,8 @@ pub struct Wiring {
     pub memory: Option<i32>,
     /// A file that holds a built-in initrd.
     pub initrd: Option<i32>,
+    /// A file that holds a snapshot to go on from.
+    pub incoming: Option<i32>,
     /// Whether this QEMU was built with the seccomp sandbox.
     pub sandbox: bool,
 }
@@ -283,6 +289,9 @@ impl Wiring {
         }
         if let Some(fd) = self.initrd {
             args.pair("-initrd", format!("/proc/self/fd/{fd}"));
+        }
+        if let Some(fd) = self.incoming {
+            args.pair("-incoming", format!("fd:{fd}"));
         }
         args.0
     }
@@ -341,7 +350,7 @@ mod tests {
     #[test]
     fn wiring_names_every_descriptor() {
         let machine = Machine::new(Arch::X86_64, Path::new("k"));
-        let wiring = Wiring { serial: 5, qmp: 6, memory: Some(7), initrd: Some(8), sandbox: true };
+        let wiring = Wiring { serial: 5, qmp: 6, memory: Some(7), initrd: Some(8), incoming: Some(9), sandbox: true };
         let all: Vec<String> =
             wiring.arguments(&machine).iter().map(|a| a.to_string_lossy().into_owned()).collect();
         for wanted in [
@@ -349,6 +358,7 @@ mod tests {
             "socket,id=kvet-qmp,fd=6",
             "memory-backend-file,id=kvet-ram,size=512M,share=on,mem-path=/proc/self/fd/7",
             "/proc/self/fd/8",
+            "fd:9",
         ] {
             assert!(all.iter().any(|a| a == wanted), "{wanted} in {all:?}");
         }

@@ -1,5 +1,7 @@
 //! Several machines in one campaign: which factor explains that some fail more often?
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::plan::Tally;
@@ -28,15 +30,39 @@ pub struct Effect {
     pub corrected: f64,
 }
 
-/// The machines of a campaign with their outcomes, in the plan's order.
+/// The machines of a campaign with their outcomes, in the order in which they first came.
 ///
 /// # Errors
 /// The store cannot be read.
 pub fn rows(store: &Store, campaign: &Stored) -> Result<Vec<Row>, StoreError> {
-    let variants = campaign.record.plan.variants.iter().enumerate();
-    variants
-        .map(|(i, v)| Ok(Row { factors: v.factors.clone(), tally: store.tally(campaign.id, Some(i))? }))
-        .collect()
+    let plan = &campaign.record.plan;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut place: HashMap<Vec<(String, String)>, usize> = HashMap::new();
+    for (number, outcome) in store.done(campaign.id)? {
+        let factors = plan.factors(number);
+        let at = *place.entry(factors).or_insert_with_key(|factors| {
+            rows.push(Row { factors: factors.clone(), tally: Tally::default() });
+            rows.len() - 1
+        });
+        rows[at].tally.add(outcome);
+    }
+    Ok(rows)
+}
+
+/// Rows by one factor alone: what is left to look at when machines were drawn and no two are alike.
+pub fn by_factor(rows: &[Row]) -> Vec<Row> {
+    let mut out: Vec<Row> = Vec::new();
+    for row in rows {
+        for factor in &row.factors {
+            let at = out.iter().position(|r| r.factors[0] == *factor).unwrap_or_else(|| {
+                out.push(Row { factors: vec![factor.clone()], tally: Tally::default() });
+                out.len() - 1
+            });
+            out[at].tally += row.tally;
+        }
+    }
+    out.sort_by(|a, b| a.factors.cmp(&b.factors));
+    out
 }
 
 /// Every level of every factor against the rest, the one that explains most first. Of a factor with two levels

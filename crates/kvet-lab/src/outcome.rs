@@ -117,6 +117,8 @@ pub struct Verdict {
 pub fn judge(e: &Evidence<'_>) -> Verdict {
     let decisive = e.reports.iter().position(|r| r.failure || e.complaints_fail);
     if let Some(index) = decisive {
+        // A failure is called by its cause.
+        let index = root(e.reports, index);
         let starved = starvation_explains(&e.reports[index], e.pressure);
         let outcome = if starved { Outcome::Starved } else { Outcome::Failed };
         return Verdict { outcome, report: Some(index), kind: None, title: None };
@@ -161,6 +163,14 @@ pub fn judge(e: &Evidence<'_>) -> Verdict {
     }
 }
 
+/// The first cause of a report; causes stand before their consequences.
+fn root(reports: &[Said], mut index: usize) -> usize {
+    while let Some(cause) = reports[index].cause.filter(|c| *c < index) {
+        index = cause;
+    }
+    index
+}
+
 fn after(e: &Evidence<'_>) -> String {
     if e.last_line.is_empty() { "nothing at all".into() } else { e.last_line.to_owned() }
 }
@@ -176,9 +186,10 @@ const STARVED_WATCHDOG: f64 = 0.04;
 
 /// Whether the host explains a report: it is of a kind that starvation causes, and the guest was starved enough.
 pub fn starvation_explains(report: &Said, pressure: &Pressure) -> bool {
-    let title = report.title.as_str();
+    let said = report.headline.as_str();
     let timer = ["IO-APIC + timer doesn't work", "8254 timer not connected", "timer doesn't work through"];
-    if timer.iter().any(|t| title.contains(t)) || report.signature.contains("IO-APIC") {
+    let diagnosed = report.diagnosis.as_ref().is_some_and(|d| d.cause == "starved-timer");
+    if diagnosed || timer.iter().any(|t| said.contains(t)) {
         return pressure.share_at_end < STARVED_TIMER
             || pressure.share() < STARVED_TIMER
             || pressure.steal > 1.0 - STARVED_TIMER;
@@ -199,10 +210,12 @@ mod tests {
         Said {
             kind: kind.into(),
             title: title.into(),
+            headline: title.into(),
             function: None,
             signature: kind.into(),
             failure,
             line: 1,
+            cause: None,
             diagnosis: None,
         }
     }
@@ -290,6 +303,22 @@ mod tests {
         assert_eq!(outcome(EndedBy::Timeout, &[], false, &idle()), Outcome::Hung);
         // Quiet is measured in the guest's own time already.
         assert_eq!(outcome(EndedBy::Quiet, &[], false, &starved), Outcome::Hung);
+    }
+
+    #[test]
+    fn a_failure_is_called_by_its_cause() {
+        let mut reports = vec![said("warning", "WARNING in f", false), said("panic", "panic: on warn", true)];
+        reports[1].cause = Some(0);
+        let verdict = judge(&Evidence {
+            ended_by: &EndedBy::Reset,
+            reports: &reports,
+            complaints_fail: false,
+            success: false,
+            restart_said: false,
+            last_line: "",
+            pressure: &idle(),
+        });
+        assert_eq!((verdict.outcome, verdict.report), (Outcome::Failed, Some(0)));
     }
 
     #[test]

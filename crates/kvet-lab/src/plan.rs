@@ -9,8 +9,8 @@ use crate::init::Init;
 use crate::machine::{Initrd, Machine};
 use crate::outcome::Outcome;
 use crate::stats::{Decision, Rate, Sprt, boots_without_failure};
-use crate::voice::Success;
-use crate::Error;
+use crate::voice::{Milestone, Success};
+use crate::{Error, vary};
 
 /// What makes a boot other than a plain one. Its rate is its own, and is never mixed with the plain rate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -121,6 +121,12 @@ pub struct Plan {
     pub amplifier: Option<Amplifier>,
     /// What our init's line carries: no other campaign's console can satisfy this one.
     pub nonce: String,
+    /// How many snapshots guests are forked from, in turn.
+    #[serde(default)]
+    pub snapshots: u64,
+    /// How far a boot has come when a snapshot of it is made.
+    #[serde(default)]
+    pub snapshot_at: Option<Milestone>,
     /// Boots that draw anything draw it from here.
     pub seed: u64,
     /// Our init.
@@ -133,10 +139,27 @@ impl Plan {
         let count = self.variants.len().max(1) as u64;
         let index = (boot % count) as usize;
         let mut machine = self.variants[index].machine.clone();
-        if self.amplifier == Some(Amplifier::Seeds) {
-            machine.seed = Some(self.seed.wrapping_add(boot / count));
+        match self.amplifier {
+            Some(Amplifier::Seeds) => machine.seed = Some(self.seed.wrapping_add(boot / count)),
+            Some(Amplifier::Vary) => drop(vary::draw(&mut machine, self.seed, boot)),
+            _ => {}
         }
         (index, machine)
+    }
+
+    /// What tells a boot's machine from the others': of its variant, and drawn.
+    pub fn factors(&self, boot: u64) -> Vec<(String, String)> {
+        let (index, _) = self.machine(boot);
+        let variant = &self.variants[index];
+        let mut factors = variant.factors.clone();
+        match self.amplifier {
+            Some(Amplifier::Vary) => factors.extend(vary::draw(&mut variant.machine.clone(), self.seed, boot)),
+            Some(Amplifier::Snapshot) if self.snapshots > 1 => {
+                factors.push(("snapshot".into(), (boot % self.snapshots).to_string()));
+            }
+            _ => {}
+        }
+        factors
     }
 
     /// The success to listen for.
@@ -304,6 +327,14 @@ impl Tally {
     /// The failure rate, with its exact 95 % interval.
     pub fn rate(self) -> Rate {
         Rate::new(self.failures(), self.counted(), 0.95)
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        for outcome in Outcome::ALL {
+            *self.slot(outcome) += other.of(outcome);
+        }
     }
 }
 

@@ -551,6 +551,8 @@ pub(crate) mod tests {
                 complaints_fail: false,
                 keep_memory: None,
                 amplifier: None,
+                snapshots: 0,
+                snapshot_at: None,
                 nonce: "n".into(),
                 seed: 1,
                 init: Init::Minimal,

@@ -1,8 +1,10 @@
 //! What a console says: the one file through which the lab uses the parser and the explainer of logs.
 //!
 //! Two ways of listening. [`Listener`] hears the console while it comes and knows the moments that decide a boot.
-//! [`reports`] reads the whole console once the boot has ended: which failure came first, where, and why.
+//! [`story`] reads the whole console once the boot has ended: which failure came first, where, and why.
 
+use kvet_console::{Event, Kind, Scanner};
+use kvet_explain::{Context, Explained, Text};
 use serde::{Deserialize, Serialize};
 
 /// A moment of a boot, in the order of a good one.
@@ -96,6 +98,7 @@ const LINE_LIMIT: usize = 16 << 10;
 /// Hears the console while it comes, in bounded memory.
 pub struct Listener<'a> {
     success: &'a Success,
+    scanner: Scanner,
     line: Vec<u8>,
     reached: [bool; Milestone::ALL.len()],
     /// A prompt stands on a line that has no end yet.
@@ -105,15 +108,23 @@ pub struct Listener<'a> {
 impl<'a> Listener<'a> {
     /// Listens for a success.
     pub fn new(success: &'a Success) -> Listener<'a> {
-        Listener { success, line: Vec::new(), reached: [false; _], prompt_seen: false }
+        // Reports are read again from the whole console at the end; here only their beginnings count.
+        Listener { success, scanner: Scanner::new().keep(1), line: Vec::new(), reached: [false; _], prompt_seen: false }
     }
 
     /// Hears a piece and tells what is new.
+    ///
+    /// Every byte is looked at a few times here, by searches that run at memory speed.
     pub fn hear(&mut self, piece: &[u8]) -> Vec<Heard> {
         let mut heard = Vec::new();
         self.reach(Milestone::FirstByte, &mut heard);
+        heard.extend(self.scanner.feed(piece).into_iter().filter_map(|event| match event {
+            Event::Began { kind, headline } if is_failure(kind) => Some(Heard::Failure(headline)),
+            Event::Began { headline, .. } => Some(Heard::Complaint(headline)),
+            _ => None,
+        }));
         let mut rest = piece;
-        while let Some(at) = rest.iter().position(|&b| b == b'\n') {
+        while let Some(at) = memchr::memchr(b'\n', rest) {
             self.line.extend_from_slice(&rest[..at]);
             self.end_line(&mut heard);
             rest = &rest[at + 1..];
@@ -143,7 +154,12 @@ impl<'a> Listener<'a> {
         if find(&line, b"reboot: Restarting system") {
             heard.push(Heard::Restart);
         }
-        heard.extend(judge_line(&line));
+        if find(&line, b"---[ end Kernel panic") {
+            heard.push(Heard::LastWord);
+        } else if find(&line, b"Kernel panic - not syncing") {
+            // The parser counts a panic that follows from a report as the end of that report, be it a warning.
+            heard.push(Heard::Failure(clean_line(&line)));
+        }
         self.line = line;
         self.line.clear();
     }
@@ -164,39 +180,25 @@ const MILESTONES: &[(&[u8], Milestone)] = &[
     (b"reboot: Power down", Milestone::PowerDown),
 ];
 
-/// Beginnings of failures, with their kind.
-const FAILURES: &[(&str, &str)] = &[
-    ("Kernel panic - not syncing", "panic"),
-    ("kernel BUG at", "bug"),
-    ("BUG: unable to handle", "page-fault"),
-    ("BUG: kernel NULL pointer", "page-fault"),
-    ("Unable to handle kernel", "page-fault"),
-    ("general protection fault", "general-protection"),
-    ("watchdog: BUG: soft lockup", "soft-lockup"),
-    ("hard LOCKUP", "hard-lockup"),
-    ("rcu: INFO: ", "rcu-stall"),
-    ("blocked for more than", "hung-task"),
-    ("Internal error:", "oops"),
-    ("int3: 0000", "breakpoint"),
-    ("invalid opcode:", "invalid-opcode"),
-    ("divide error:", "oops"),
-    ("Oops:", "oops"),
-    ("BUG: ", "bug"),
-];
-
-fn judge_line(line: &[u8]) -> Option<Heard> {
-    if find(line, b"---[ end Kernel panic") {
-        return Some(Heard::LastWord);
-    }
-    let text = || strip_stamp(&String::from_utf8_lossy(line)).trim_end().to_owned();
-    if FAILURES.iter().any(|(start, _)| find(line, start.as_bytes())) {
-        return Some(Heard::Failure(text()));
-    }
-    find(line, b"WARNING: ").then(|| Heard::Complaint(text()))
+/// Whether a boot that reports this has failed, or goes on with a complaint.
+fn is_failure(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Warning
+            | Kind::Lockdep
+            | Kind::Kcsan
+            | Kind::Ubsan
+            | Kind::Leak
+            | Kind::Refcount
+            | Kind::SleepingInAtomic
+            | Kind::OutOfMemory
+            | Kind::Btf
+            | Kind::UserSpace
+    )
 }
 
 fn find(line: &[u8], text: &[u8]) -> bool {
-    line.windows(text.len()).any(|w| w == text)
+    memchr::memmem::find(line, text).is_some()
 }
 
 /// Removes `[    1.234567] `.
@@ -232,6 +234,8 @@ pub struct Said {
     pub kind: String,
     /// One line for people.
     pub title: String,
+    /// The line that the report begins with.
+    pub headline: String,
     /// The function at fault.
     pub function: Option<String>,
     /// Stable over rebuilds and addresses: what boots are grouped by.
@@ -240,33 +244,59 @@ pub struct Said {
     pub failure: bool,
     /// Its first line in the console, from 1.
     pub line: u64,
+    /// Index of the report that it follows from.
+    pub cause: Option<usize>,
     /// What explains it.
     pub diagnosis: Option<Diagnosis>,
 }
 
-/// The reports of a whole console, the first cause first.
-pub fn reports(console: &[u8]) -> Vec<Said> {
-    let mut out: Vec<Said> = Vec::new();
-    for (number, line) in (1..).zip(console.split(|&b| b == b'\n')) {
-        let (text, failure) = match judge_line(line) {
-            Some(Heard::Failure(text)) => (text, true),
-            Some(Heard::Complaint(text)) => (text, false),
-            _ => continue,
-        };
-        let kind = FAILURES.iter().find(|(s, _)| text.contains(s)).map_or("warning", |(_, k)| k);
-        let folded = without_numbers(&text);
-        out.push(Said {
-            kind: kind.into(),
-            title: text,
-            function: None,
-            signature: format!("{kind}:{folded}"),
-            failure,
-            line: number,
-            diagnosis: None,
-        });
+/// What a whole console says.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Story {
+    /// The reports, the first cause first, each followed by its consequences.
+    pub reports: Vec<Said>,
+    /// How the log just ends, where nothing in it says why: what a hang is called by.
+    pub silence: Option<Said>,
+}
+
+/// Reads a whole console.
+pub fn story(console: &[u8]) -> Story {
+    let log = kvet_console::parse(console);
+    let context = Context { text: Text(console), ..Context::default() };
+    let mut story = Story::default();
+    let mut places = Vec::new();
+    for explained in kvet_explain::explain(&log, &context) {
+        let cause = explained.consequence_of.and_then(|c| places.get(c).copied().flatten());
+        // That a log ends decides nothing: QEMU says whether the machine reset or stands still.
+        let ends = explained.inferred && matches!(explained.report.kind, Kind::Silence | Kind::Reset);
+        places.push((!ends).then_some(story.reports.len()));
+        let said = said(explained, cause);
+        match ends {
+            false => story.reports.push(said),
+            true => story.silence = story.silence.or(Some(said)),
+        }
     }
-    out.sort_by_key(|s| (!s.failure, s.line));
-    out
+    story
+}
+
+fn said(explained: Explained, cause: Option<usize>) -> Said {
+    let diagnosis = explained.diagnosis.map(|d| Diagnosis {
+        cause: d.cause.to_owned(),
+        summary: d.summary,
+        confidence: d.confidence.as_str().to_owned(),
+        advice: d.advice,
+    });
+    Said {
+        kind: explained.report.kind.as_str().to_owned(),
+        title: explained.title,
+        headline: explained.report.headline,
+        function: explained.function,
+        signature: explained.signature,
+        failure: is_failure(explained.report.kind) || explained.report.panic.is_some(),
+        line: explained.report.span.first_line,
+        cause,
+        diagnosis,
+    }
 }
 
 /// A line with its numbers folded, so that two boots' last lines compare equal.
@@ -327,8 +357,20 @@ mod tests {
     fn failures_are_told_from_complaints() {
         let success = Success::Ordinary;
         let mut listener = Listener::new(&success);
-        let heard = listener.hear(b"[ 1.0] WARNING: CPU: 0 PID: 1 at x.c:1 f+0x1/0x2\r\n[ 1.0] Kernel panic - not syncing: x\r\n");
-        assert!(matches!(heard[1], Heard::Complaint(_)), "{heard:?}");
-        assert_eq!(heard[2], Heard::Failure("Kernel panic - not syncing: x".into()));
+        let log = b"[    1.000000] WARNING: CPU: 0 PID: 1 at kernel/x.c:1 f+0x1/0x2\r\n\
+            [    2.000000] Kernel panic - not syncing: Attempted to kill init!\r\n";
+        let heard: Vec<Heard> = log.chunks(5).flat_map(|piece| listener.hear(piece)).collect();
+        let at = |wanted: fn(&Heard) -> bool| heard.iter().position(wanted).expect("heard");
+        let complaint = at(|h| matches!(h, Heard::Complaint(_)));
+        assert!(complaint < at(|h| matches!(h, Heard::Failure(_))), "{heard:?}");
+    }
+
+    #[test]
+    fn a_story_has_the_failure_and_a_silent_end() {
+        let panic = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Kernel panic - not syncing: oh no\n");
+        assert_eq!(panic.reports.len(), 1, "{panic:?}");
+        assert!(panic.reports[0].failure && panic.reports[0].title.contains("oh no"), "{panic:?}");
+        let clean = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Run /init as init process\n");
+        assert!(clean.reports.is_empty(), "{clean:?}");
     }
 }

@@ -62,6 +62,8 @@ pub enum Command {
     Boot(Box<crate::boot::args::BootArgs>),
     /// The boots in the store: list, show, export, compare
     Runs(crate::runs::RunsArgs),
+    /// One HTML page of a campaign: rate, clusters, times, annotated logs
+    Report(crate::report::ReportArgs),
     /// BTF as text, and what changed between two kernels' types
     #[command(subcommand)]
     Btf(crate::btf::Command),

@@ -7,6 +7,7 @@ mod cli;
 mod exit;
 mod progress;
 mod render;
+mod report;
 mod runs;
 mod text;
 
@@ -19,6 +20,7 @@ fn main() -> std::process::ExitCode {
         cli::Command::Check(args) => check::run(&args, color),
         cli::Command::Boot(args) => boot::run(&args, color),
         cli::Command::Runs(args) => runs::run(&args, color),
+        cli::Command::Report(args) => report::run(&args),
         cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),

@@ -101,7 +101,8 @@ pub(crate) mod tests {
         let (high, boots) = at(0.01);
         // Wald's bounds are of the errors' sum: a little more than beta is possible.
         assert!(high > 0.94, "says high at p1: {high}");
-        assert!((170.0..230.0).contains(&boots), "{boots} boots when not");
+        // Wald's 188 leaves out that two failures overshoot the bound.
+        assert!((188.0..275.0).contains(&boots), "{boots} boots when not");
     }
 
     #[test]

@@ -89,6 +89,12 @@ pub struct BootArgs {
     /// Deterministic boots, each with the next seed: a seed that fails is a reproducer (about 3 times slower)
     #[arg(long, help_heading = AMPLIFY)]
     pub seeds: bool,
+    /// Boot once to a moment, then let every boot go on from there; the rate is a conditional one
+    #[arg(long, value_name = "MOMENT", num_args = 0..=1, default_missing_value = "smp", conflicts_with_all = ["seeds", "vary", "stress"], help_heading = AMPLIFY)]
+    pub from_snapshot: Option<SnapshotAt>,
+    /// How many snapshots, taken in different boots, are gone on from in turn
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = AMPLIFY)]
+    pub snapshots: u64,
     /// Draw CPU count, CPU model and processors for each boot, and say which of them matters
     #[arg(long, conflicts_with = "seeds", help_heading = AMPLIFY)]
     pub vary: bool,
@@ -157,6 +163,17 @@ pub enum Until {
 pub enum Stress {
     /// An init that toggles static keys thousands of times, more guests than processors
     StaticKeys,
+}
+
+/// Where a snapshot is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum SnapshotAt {
+    /// At the kernel's banner
+    Banner,
+    /// When all processors are up
+    Smp,
+    /// When the first user space starts
+    Init,
 }
 
 /// A size of memory.

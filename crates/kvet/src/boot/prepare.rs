@@ -7,7 +7,9 @@ use kvet_lab::plan::{Amplifier, Plan, StopRule, SuccessSpec, Variant};
 use kvet_lab::store::CampaignRecord;
 use kvet_lab::{Arch, Error, Host, Initrd, Kernel, Machine, Qemu};
 
-use super::args::{BootArgs, FailOn, Stress, Until};
+use kvet_lab::voice::Milestone;
+
+use super::args::{BootArgs, FailOn, SnapshotAt, Stress, Until};
 
 /// A campaign that can start.
 pub struct Prepared {
@@ -74,6 +76,12 @@ pub fn prepare(args: &BootArgs, kernel: &Path, store: &Path) -> Result<Prepared,
         complaints_fail: args.fail_on == Some(FailOn::Warning),
         keep_memory: args.keep_memory.map(|_| memory_directory(store)),
         amplifier: amplifier(args),
+        snapshots: if args.from_snapshot.is_some() { args.snapshots.clamp(1, 64) } else { 0 },
+        snapshot_at: args.from_snapshot.map(|at| match at {
+            SnapshotAt::Banner => Milestone::Banner,
+            SnapshotAt::Smp => Milestone::Smp,
+            SnapshotAt::Init => Milestone::Init,
+        }),
         nonce: nonce(),
         seed: args.seed,
         init,
@@ -99,6 +107,9 @@ fn init(args: &BootArgs) -> Init {
 }
 
 fn amplifier(args: &BootArgs) -> Option<Amplifier> {
+    if args.from_snapshot.is_some() {
+        return Some(Amplifier::Snapshot);
+    }
     match (args.stress, args.seeds, args.vary) {
         (Some(Stress::StaticKeys), ..) => Some(Amplifier::StaticKeys),
         (_, true, _) => Some(Amplifier::Seeds),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use kvet_lab::matrix::{self, Row};
+use kvet_lab::plan::Amplifier;
 use kvet_lab::store::{Store, Stored};
 
 use crate::boot::words;
@@ -11,10 +12,13 @@ use crate::text::{self, safe};
 
 /// Writes the table; nothing when there is one machine only.
 pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    if stored.record.plan.variants.len() < 2 {
+    let all = matrix::rows(store, stored).map_err(io::Error::other)?;
+    if all.len() < 2 {
         return Ok(());
     }
-    let rows = matrix::rows(store, stored).map_err(io::Error::other)?;
+    // Drawn machines are hardly ever alike: their factors are shown one by one.
+    let drawn = stored.record.plan.amplifier == Some(Amplifier::Vary);
+    let rows = if drawn { matrix::by_factor(&all) } else { all.clone() };
     let labels: Vec<String> = rows.iter().map(|r| safe(&label(r))).collect();
     let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).max(7);
     writeln!(out)?;
@@ -32,7 +36,7 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
             words::rate(&t.rate())
         )?;
     }
-    let effects = matrix::effects(&rows);
+    let effects = matrix::effects(&all);
     match effects.iter().find(|e| e.corrected < 0.05) {
         Some(e) => writeln!(
             out,

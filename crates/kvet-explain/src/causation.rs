@@ -67,7 +67,8 @@ fn may_cause(cause: &Report, report: &Report) -> bool {
 /// Whether one report follows from another one of the same boot.
 fn follows(seed: &Seed, cause: &Seed, _log: &Log) -> bool {
     let (report, earlier) = (&seed.report, &cause.report);
-    let rules: [fn(&Seed, &Seed) -> bool; 10] = [
+    let rules: [fn(&Seed, &Seed) -> bool; 11] = [
+        same_address,
         nested,
         counted,
         announces,
@@ -146,6 +147,14 @@ fn nested(seed: &Seed, cause: &Seed) -> bool {
     };
     let warned = report.kind == Kind::Warning && dying();
     is_crash(&cause.report) && together(&cause.report, report) && (trapped && in_printing() || warned)
+}
+
+/// The same address once more, a moment later: the report of the first access, or the walk of the same stack.
+fn same_address(seed: &Seed, cause: &Seed) -> bool {
+    let address = |report: &Report| report.trap.as_ref().and_then(|trap| trap.address);
+    let (report, cause) = (&seed.report, &cause.report);
+    let near = matches!((report.timestamp, cause.timestamp), (Some(a), Some(b)) if (a - b).abs() <= TOGETHER);
+    is_crash(report) && is_crash(cause) && near && address(report).is_some() && address(report) == address(cause)
 }
 
 /// `[#2]` and higher: the kernel has been in an unknown state since the first oops.

@@ -43,7 +43,8 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         Kind::SoftLockup | Kind::HardLockup | Kind::RcuStall => stalled(report),
         Kind::HungTask => hung(report),
         Kind::Kcsan => racing(report),
-        Kind::Lockdep => locked(report).or_else(|| innermost(report)),
+        Kind::Lockdep => locked(report).or_else(|| ordered(report)).or_else(|| innermost(report)),
+        Kind::Bug if report.headline.contains("Bad page") => owner(report).or_else(|| innermost(report)),
         Kind::Panic | Kind::Oops if report.headline.contains("corrupted stack end") => overflowed(report),
         Kind::Bug if report.headline.contains("workqueue leaked") => leaked(report).or_else(|| innermost(report)),
         Kind::StackOverflow => overflowed(report),
@@ -230,6 +231,35 @@ fn locked(report: &Report) -> Option<Culprit> {
     let at = at.split_whitespace().find(|word| word.contains("+0x"))?;
     let function = at.split('+').next().filter(|f| !f.is_empty())?;
     Some(Culprit::named(function.split('.').next().unwrap_or(function)))
+}
+
+/// An order of locks that interrupts forbid: who takes the lock in an interrupt. Locks of work items and threads: who
+/// waits for the work, since the frame that runs it is everybody's.
+fn ordered(report: &Report) -> Option<Culprit> {
+    let first_own = |frames: &[Frame]| {
+        let own = |frame: &&Frame| reason(frame).is_none_or(|reason| !passes(report, reason));
+        reliable(frames).find(|frame| own(frame) && !is_dispatcher(name(frame))).map(Culprit::of)
+    };
+    let irq_safe = report.traces.iter().find(|trace| trace.title.contains("-irq-safe at"));
+    if let Some(trace) = irq_safe.filter(|_| report.headline.contains("lock order")) {
+        return first_own(&trace.frames);
+    }
+    let runs_work = innermost(report).is_some_and(|culprit| is_dispatcher(&culprit.function));
+    runs_work.then(|| report.traces.iter().find_map(|trace| first_own(&trace.frames))).flatten()
+}
+
+/// What runs everybody's work.
+fn is_dispatcher(function: &str) -> bool {
+    matches!(function, "process_one_work" | "worker_thread" | "kthread" | "ret_from_fork" | "ret_from_fork_asm")
+}
+
+/// A page in a bad state: who had it last, when the kernel keeps account (page_owner); who found it, only noticed.
+fn owner(report: &Report) -> Option<Culprit> {
+    let allocated = report.traces.iter().find(|trace| trace.title.contains("page last allocated"))?;
+    let own = |frame: &&Frame| {
+        reason(frame).is_none_or(|reason| !passes(report, reason))
+    };
+    reliable(&allocated.frames).find(own).map(Culprit::of)
 }
 
 /// `last function: addrconf_dad_work`.

@@ -17,7 +17,13 @@ Exit status:
   1  everything was looked at, something is wrong
   2  the question could not be answered (usage, unreadable input); wins over 1";
 
-/// kernel vet: proves that a Linux kernel will patch itself correctly, before it boots
+const EXPLAIN_EXIT_STATUS: &str = "\
+Exit status:
+  0  every log was read, none holds a failure
+  1  every log was read, and a failure was found
+  2  the question could not be answered (usage, an unreadable log or kernel); wins over 1";
+
+/// kernel vet: proves that a Linux kernel will patch itself correctly, and explains why one did not boot
 #[derive(Parser, Debug)]
 #[command(name = "kvet", version = VERSION, after_help = EXIT_STATUS, max_term_width = 100)]
 pub struct Cli {
@@ -57,6 +63,9 @@ pub enum Command {
     /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
+    /// What happened in this console log? First cause first, with its evidence
+    #[command(after_help = EXPLAIN_EXIT_STATUS)]
+    Explain(ExplainArgs),
     /// How often does this kernel fail to boot, in which ways? Boots it in QEMU, many times
     #[command(after_help = EXIT_STATUS)]
     Boot(Box<crate::boot::args::BootArgs>),
@@ -176,6 +185,60 @@ impl std::str::FromStr for Version {
     }
 }
 
+/// `kvet explain`.
+#[derive(clap::Args, Debug)]
+pub struct ExplainArgs {
+    /// Console logs, or mails and pages that quote them; `-` is stdin
+    ///
+    /// Each may be compressed (gzip, xz, zstd) and may hold several boots. Several logs are grouped by what failed.
+    /// Without an argument the log comes from a pipe; on a terminal, the running kernel's own log is read.
+    #[arg(value_name = "LOG")]
+    pub logs: Vec<PathBuf>,
+
+    /// The kernel that wrote the logs: names table entries, source lines, the fields of structs
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+
+    /// A directory of that kernel's modules
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    pub modules: Option<PathBuf>,
+
+    /// A separate file with symbols and DWARF, of the very build of the kernel
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub debug: Option<PathBuf>,
+
+    /// The form of the output
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub format: ExplainFormat,
+
+    /// Explain consequences too, and each log of many (human output only)
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// With --format kcidb: the CI system that submits
+    #[arg(long, value_name = "NAME", default_value = "kvet", value_parser = crate::render::explain::kcidb::origin)]
+    pub kcidb_origin: String,
+
+    /// With --format kcidb: the id of the build that the logs are of
+    #[arg(long, value_name = "ID", value_parser = crate::render::explain::kcidb::id)]
+    pub kcidb_build: Option<String>,
+
+    /// With --format kcidb: the id of the test that the logs are of
+    #[arg(long, value_name = "ID", value_parser = crate::render::explain::kcidb::id)]
+    pub kcidb_test: Option<String>,
+}
+
+/// The form of `kvet explain`'s output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ExplainFormat {
+    /// For people
+    Human,
+    /// For scripts: kvet-explain/1, see docs/json.md
+    Json,
+    /// For KernelCI's database: issues and incidents, schema 5.3
+    Kcidb,
+}
+
 /// The form of `kvet check`'s output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Format {
@@ -236,6 +299,8 @@ mod tests {
         let mut command = Cli::command().term_width(100).version("VERSION");
         let check = command.find_subcommand_mut("check").expect("check is a command");
         insta::assert_snapshot!("help_check", check.render_long_help());
+        let explain = command.find_subcommand_mut("explain").expect("explain is a command");
+        insta::assert_snapshot!("help_explain", explain.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

@@ -5,6 +5,7 @@ mod btf;
 mod check;
 mod cli;
 mod exit;
+mod explain;
 mod progress;
 mod render;
 mod report;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         cli::Command::Boot(args) => boot::run(&args, color),
         cli::Command::Runs(args) => runs::run(&args, color),
         cli::Command::Report(args) => report::run(&args),
+        cli::Command::Explain(args) => explain::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),

@@ -19,7 +19,7 @@ struct Entry {
 }
 
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
-    let at_bug = case.says("arch/arm64/kernel/alternative.c");
+    let at_bug = case.says("arch/arm64/kernel/alternative.c").or_else(|| case.says("Bad alt region"));
     let inside = case.through("__apply_alternatives").or_else(|| case.through("apply_alternatives"));
     let is_bug = case.report.headline.contains("BUG") || case.says("Oops - BUG").is_some();
     let bug = at_bug.or_else(|| {

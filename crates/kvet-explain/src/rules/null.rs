@@ -72,6 +72,16 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
             ]),
         });
     }
+    let member = member(case, &mut evidence);
+    if let Some(member) = member {
+        return Some(Diagnosis {
+            cause: "null-dereference",
+            summary: format!("{} used a NULL pointer: {what} of {member}.", case.in_function()),
+            confidence: Confidence::Certain,
+            evidence,
+            advice: sentences(["look for a missing check after an allocation or look-up, or for a use before it was set"]),
+        });
+    }
     let field = if meant == 0 {
         "the pointer itself".to_owned()
     } else {
@@ -94,6 +104,23 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
                 .to_owned(),
         ],
     })
+}
+
+/// The member that the instruction was after, by DWARF or BTF.
+fn member(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<String> {
+    use crate::symbols::Via;
+    let field = case.resolved?.field.as_ref()?;
+    let guess = field.guesses.first()?;
+    let via = match &guess.via {
+        Via::Variable { name, .. } => format!("the variable {name}"),
+        Via::Followed { expression } => format!("the expression {expression}"),
+    };
+    let register = field.register.as_deref().unwrap_or("the base register");
+    evidence.push(super::fact(format!(
+        "{register} holds {via} there, a pointer to {}; offset {:#x} is its member {}",
+        guess.structure, guess.offset, guess.path
+    )));
+    Some(format!("{}.{} (offset {:#x}) through {via}", guess.structure, guess.path, guess.offset))
 }
 
 fn caller(case: &Case<'_>) -> String {

@@ -51,6 +51,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
         evidence.extend(neighbours(case));
     }
     let key = key(case, &mut evidence);
+    let named = key.is_some() || case.kernel.is_some();
     let machine = machine::machine(case);
     let (confidence, blame) = blame(&machine);
     evidence.extend(machine.evidence);
@@ -69,7 +70,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
         ),
         confidence,
         evidence,
-        advice: advice(&machine.version, machine.qemu, machine.tcg),
+        advice: advice(&machine.version, machine.qemu, machine.tcg, named),
     })
 }
 
@@ -103,15 +104,19 @@ fn neighbours(case: &Case<'_>) -> Vec<Evidence> {
 
 /// The key of the site, by the image's jump table.
 fn key(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<String> {
-    let ip = case.report.ip.as_ref()?;
-    let kernel = case.kernel?;
-    let (label, key) = machine::jump_label_at(kernel, &ip.function, ip.size, ip.offset.checked_sub(1)?)?;
-    evidence.push(fact(format!(
-        "the image's jump table, entry {}: RIP-1 is a site of the static key {}",
-        label.index,
-        key.label()
-    )));
-    Some(key.label())
+    use kvet_tables::sites::Site;
+    let found = case.resolved?.sites.iter().find_map(|at| match &at.site {
+        Site::JumpLabel { label, key } => Some((label.index, key.label())),
+        _ => None,
+    });
+    let Some((index, key)) = found else {
+        evidence.extend(case.resolved?.sites.first().map(|at| {
+            fact(format!("in the image, a patch site of {} bytes begins at {}", at.len, at.start))
+        }));
+        return None;
+    };
+    evidence.push(fact(format!("the image's jump table, entry {index}: RIP-1 is a site of the static key {key}")));
+    Some(key)
 }
 
 fn blame(machine: &machine::Machine) -> (Confidence, String) {
@@ -142,7 +147,7 @@ fn blame(machine: &machine::Machine) -> (Confidence, String) {
     }
 }
 
-fn advice(version: &Option<machine::Version>, qemu: bool, tcg: Option<bool>) -> Vec<String> {
+fn advice(version: &Option<machine::Version>, qemu: bool, tcg: Option<bool>, named: bool) -> Vec<String> {
     let mut advice = Vec::new();
     if qemu && tcg != Some(false) {
         advice.push("boot the same kernel many times with `-accel tcg,thread=single`: with one translation thread the emulator's race cannot happen".to_owned());
@@ -156,6 +161,8 @@ fn advice(version: &Option<machine::Version>, qemu: bool, tcg: Option<bool>) -> 
     } else {
         advice.push("look for a patch of this site without a synchronising interrupt in between (text_poke_bp_batch and its callers), and for NMIs or hot-plugged CPUs in that window".to_owned());
     }
-    advice.push("give the kernel with --kernel to learn which static key the site belongs to".to_owned());
+    if !named {
+        advice.push("give the kernel with --kernel to learn which static key the site belongs to".to_owned());
+    }
     advice
 }

@@ -32,7 +32,7 @@ pub fn facts(case: &Case<'_>) -> Diagnosis {
         confidence: Confidence::Possible,
         evidence,
         advice: vec![
-            "read the report's own lines, below; with --kernel the source lines stand beside them".to_owned(),
+            "read the report's own lines; with --kernel the source lines stand beside them".to_owned(),
         ],
     }
 }

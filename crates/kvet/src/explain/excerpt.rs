@@ -27,8 +27,14 @@ impl Excerpt {
         }
         let total = report.span.last_line.saturating_sub(report.span.first_line) + 1;
         let mut lines: Vec<(u64, String)> = Vec::new();
+        let mut ended = false;
+        let fault = matches!(report.kind, kvet_console::Kind::PageFault | kvet_console::Kind::DoubleFault);
         for (number, line) in text.lines(&report.span).take(LOOK) {
-            if is_telling(&line) && lines.len() < MAX {
+            ended |= line.contains("---[ end ");
+            // After the end mark x86 prints registers and code once more.
+            let repeated = ended && !line.contains("panic");
+            let aside = line.starts_with("CR2:") && !fault;
+            if is_telling(&line) && !repeated && !aside && lines.len() < MAX {
                 lines.push((number, line));
             }
         }

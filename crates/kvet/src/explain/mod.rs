@@ -92,7 +92,6 @@ fn style(args: &ExplainArgs, color: Color) -> render::human::Style {
         color: color.on_stdout(),
         width: terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0).clamp(60, 160)),
         verbose: args.verbose,
-        kernel: args.kernel.is_some(),
     }
 }
 
@@ -153,14 +152,14 @@ fn explain(path: &Path, input: Input, kernel: Option<&Kernel>) -> io::Result<Exp
 
 /// A log too long to keep.
 fn streamed(start: Vec<u8>, mut rest: Box<dyn io::Read>) -> io::Result<Log> {
-    let mut parser = kvet_console::Parser::new();
-    parser.push(&start);
+    let mut scanner = kvet_console::Scanner::new();
+    drop(scanner.feed(&start));
     drop(start);
     let mut buffer = vec![0; 1 << 20];
     loop {
         match rest.read(&mut buffer) {
-            Ok(0) => return Ok(parser.finish()),
-            Ok(len) => parser.push(&buffer[..len]),
+            Ok(0) => return Ok(scanner.finish().1),
+            Ok(len) => drop(scanner.feed(&buffer[..len])),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -1,6 +1,7 @@
 //! From reports to output. A renderer adds form, never meaning, and one renderer is one file.
 
 pub mod contract;
+pub mod explain;
 pub mod human;
 pub mod json;
 pub mod junit;

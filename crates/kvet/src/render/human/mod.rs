@@ -4,7 +4,7 @@
 //! were not checked.
 
 mod finding;
-mod paint;
+pub(super) mod paint;
 mod proof;
 mod totals;
 

@@ -19,8 +19,8 @@ pub mod kallsyms;
 #[cfg(test)]
 mod realkernels;
 mod release;
+pub mod relocations;
 mod runs;
-mod scan;
 pub mod sites;
 pub mod static_calls;
 mod table;

@@ -64,6 +64,7 @@ pub const TABLES: &[&dyn Table] = &[
     &crate::exceptions::Exceptions,
     &crate::bugs::Bugs,
     &crate::kallsyms::Kallsyms,
+    &crate::relocations::Relocations,
     &crate::btf::Btf,
 ];
 

@@ -332,6 +332,11 @@ impl Image {
         crate::lines::source_line(self, addr)
     }
 
+    /// Whether this file or its debug file has line information.
+    pub fn has_lines(&self) -> bool {
+        crate::lines::has_lines(self)
+    }
+
     /// The variables that are in registers when an instruction is about to run, of the innermost function first, when
     /// this file or its debug file has DWARF.
     pub fn variables_at(&self, addr: VirtAddr) -> Vec<crate::Variable> {

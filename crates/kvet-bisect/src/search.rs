@@ -165,7 +165,11 @@ impl Search {
         self.boots += 1;
         self.builds.done.insert(candidate);
         let tally = self.seen.entry(candidate).or_default();
-        if failed { tally.fails += 1 } else { tally.passes += 1 }
+        if failed {
+            tally.fails += 1
+        } else {
+            tally.passes += 1
+        }
         if let Some(confirm) = &mut self.confirm {
             if candidate == confirm.culprit.1 {
                 confirm.culprit_test.record(failed);
@@ -203,7 +207,9 @@ impl Search {
         let posterior = self.posterior();
         if let Some(confirm) = &self.confirm {
             match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
-                (Decision::Low, Decision::High) => return Step::Done(self.answer(&posterior, confirm.culprit, true)),
+                (Decision::Low, Decision::High) => {
+                    return Step::Done(self.answer(&posterior, confirm.culprit, true));
+                }
                 // Refuted: its boots are in the posterior, which decides where to look now.
                 (Decision::High, _) | (_, Decision::Low) => self.confirm = None,
                 (Decision::Open, _) => {
@@ -234,7 +240,8 @@ impl Search {
     /// The bad end is booted until its rate is roughly known.
     fn calibrate(&self) -> Option<Step> {
         let tally = self.seen.get(&self.problem.candidates).copied().unwrap_or_default();
-        if tally.fails >= CALIBRATION || self.seen.range(..self.problem.candidates).any(|(_, t)| t.fails > 0) {
+        if tally.fails >= CALIBRATION || self.seen.range(..self.problem.candidates).any(|(_, t)| t.fails > 0)
+        {
             return None;
         }
         let boots = tally.fails + tally.passes;

@@ -75,7 +75,10 @@ pub fn information_bound(setting: &Setting) -> f64 {
 /// # Errors
 /// The setting is nonsense.
 pub fn run(
-    setting: &Setting, searcher: Searcher, histories: u64, tick: impl Fn() + Sync,
+    setting: &Setting,
+    searcher: Searcher,
+    histories: u64,
+    tick: impl Fn() + Sync,
 ) -> Result<Score, ProblemError> {
     Search::new(problem(setting))?;
     let sum = (0..histories)

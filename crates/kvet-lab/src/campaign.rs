@@ -376,7 +376,9 @@ fn store_with_patience(common: &Common<'_>, boot: &StoredBoot, console: &Console
             shared.store.add_boot(shared.id, boot, console)
         };
         match result {
-            Err(StoreError::Full { path }) if since.elapsed() < WAIT && !common.stop.load(Ordering::Relaxed) => {
+            Err(StoreError::Full { path })
+                if since.elapsed() < WAIT && !common.stop.load(Ordering::Relaxed) =>
+            {
                 common.tell(Event::Note(format!(
                     "{}: the disk is full; boot {} waits for room, for a minute",
                     path.display(),

@@ -236,6 +236,8 @@ mod tests {
         let mut command = Cli::command().term_width(100).version("VERSION");
         let check = command.find_subcommand_mut("check").expect("check is a command");
         insta::assert_snapshot!("help_check", check.render_long_help());
+        let boot = command.find_subcommand_mut("boot").expect("boot is a command");
+        insta::assert_snapshot!("help_boot", boot.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

@@ -334,8 +334,11 @@ impl<'a> Guest<'a> {
             if let Some(ended) = self.ended.take() {
                 return Ok(Some(ended));
             }
-            if let Some(ended) = self.patience(request.limits, request.success) {
-                return Ok(Some(ended));
+            match self.patience(request.limits, request.success) {
+                // What looked like a failure's first line was none once the rest had come.
+                Some(EndedBy::Report) if !self.failure_stands() => self.failure_since = None,
+                Some(ended) => return Ok(Some(ended)),
+                None => {}
             }
         }
     }
@@ -490,6 +493,12 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whether the console as a whole has a failure.
+    fn failure_stands(&self) -> bool {
+        let console = self.capture.clone().finish();
+        voice::story(&console.bytes).reports.iter().any(|r| r.failure)
+    }
+
     /// Whether waiting longer is of use.
     fn patience(&self, limits: Limits, success: &Success) -> Option<EndedBy> {
         let now = Instant::now();
@@ -500,8 +509,15 @@ impl<'a> Guest<'a> {
             return (told || now.duration_since(since) >= TELLING).then_some(EndedBy::Report);
         }
         if let Some(at) = self.success_at {
-            // Our init and an orderly shutdown go on to power off; a pattern may be matched in mid-life.
-            let ends = matches!(success, Success::Pattern(_)) || effective.saturating_sub(at) >= FAREWELL;
+            // Our init and an orderly shutdown go on to power off; who asks for a login waits for somebody, and a
+            // pattern may be matched in mid-life.
+            let powers_off = self.milestones.iter().any(|(m, _)| *m == Milestone::PowerDown);
+            let waits = match success {
+                Success::Marker(_) => true,
+                Success::Ordinary => powers_off,
+                Success::Pattern(_) => false,
+            };
+            let ends = !waits || effective.saturating_sub(at) >= FAREWELL;
             if ends {
                 return Some(EndedBy::Success);
             }

@@ -18,7 +18,7 @@ pub struct Stamp {
 }
 
 /// The console as it comes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Capture {
     keep: usize,
     head: Vec<u8>,

@@ -5,7 +5,10 @@ fn main() {
         let story = kvet_lab::voice::story(&bytes);
         println!("{path}: {} reports", story.reports.len());
         for said in story.reports.iter().take(4).chain(&story.silence) {
-            println!("  {} {:?} | {} | cause {:?} | {}", said.kind, said.function, said.title, said.cause, said.signature);
+            println!(
+                "  {} {:?} | {} | cause {:?} | {}",
+                said.kind, said.function, said.title, said.cause, said.signature
+            );
             if let Some(d) = &said.diagnosis {
                 println!("    {} {}: {}", d.confidence, d.cause, d.summary);
             }

@@ -87,10 +87,7 @@ fn try_kvm(kernel: &Kernel, qemu: &Qemu, cpu: Option<&str>) -> Result<Result<(),
     Ok(match run(&request, &mut |milestone| last = Some(milestone)) {
         Ok(Some((boot, _))) if boot.outcome == Outcome::Passed => Ok(()),
         Ok(Some((boot, _))) => Err(match last {
-            None => format!(
-                "a guest under it said nothing for {:.0} s",
-                boot.wall_s
-            ),
+            None => format!("a guest under it said nothing for {:.0} s", boot.wall_s),
             Some(last) => format!(
                 "a guest under it came no further than \"{}\": {}",
                 Milestone::as_str(last),
@@ -98,7 +95,9 @@ fn try_kvm(kernel: &Kernel, qemu: &Qemu, cpu: Option<&str>) -> Result<Result<(),
             ),
         }),
         Ok(None) => Err("the proof was stopped".into()),
-        Err(Error::Refused { why }) => Err(format!("QEMU refuses it: {}", why.lines().last().unwrap_or_default())),
+        Err(Error::Refused { why }) => {
+            Err(format!("QEMU refuses it: {}", why.lines().last().unwrap_or_default()))
+        }
         Err(other) => return Err(other),
     })
 }

@@ -21,8 +21,8 @@ use crate::machine::{Machine, Wiring};
 use crate::outcome::{EndedBy, Evidence, Outcome, judge};
 use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
-use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
 use crate::snapshot::Snapshot;
+use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
 use crate::{Error, memory, noise, spawn};
 
 /// What bounds a boot in time.
@@ -129,13 +129,23 @@ pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>
 const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
 
 /// Where a processor is that has nothing to do.
-const IDLE: &[&str] = &["default_idle", "pv_native_safe_halt", "native_safe_halt", "cpu_do_idle", "arch_cpu_idle", "mwait_idle"];
+const IDLE: &[&str] = &[
+    "default_idle",
+    "pv_native_safe_halt",
+    "native_safe_halt",
+    "cpu_do_idle",
+    "arch_cpu_idle",
+    "mwait_idle",
+];
 
 /// Boots once. `None`: it was stopped on request.
 ///
 /// # Errors
 /// QEMU cannot be started, or refuses the machine.
-pub fn run(request: &Request<'_>, moment: &mut dyn FnMut(Milestone)) -> Result<Option<(Boot, Console)>, Error> {
+pub fn run(
+    request: &Request<'_>,
+    moment: &mut dyn FnMut(Milestone),
+) -> Result<Option<(Boot, Console)>, Error> {
     let _noise = noise::Noise::new(request.machine.noise);
     let mut guest = Guest::start(request)?;
     if let Some(snapshot) = request.snapshot {
@@ -146,9 +156,7 @@ pub fn run(request: &Request<'_>, moment: &mut dyn FnMut(Milestone)) -> Result<O
         Ok(None) => return Ok(None),
         Err(why) => return Err(Error::Io { what: "following a guest".into(), why }),
     };
-    if let EndedBy::EmulatorExit { .. } = ended_by
-        && !guest.qmp.greeted()
-    {
+    if guest.was_refused(&ended_by) {
         return Err(Error::Refused { why: guest.refusal(&ended_by) });
     }
     Ok(Some(guest.conclude(request, &ended_by)))
@@ -208,7 +216,10 @@ impl<'a> Guest<'a> {
         command.args(machine.arguments()).args(wiring.arguments(machine));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keep: Vec<&OwnedFd> =
-            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd, incoming.as_ref()].into_iter().flatten().collect();
+            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd, incoming.as_ref()]
+                .into_iter()
+                .flatten()
+                .collect();
         let started = Instant::now();
         let mut child =
             spawn::spawn(command, &keep).map_err(Error::io(request.qemu.path.display().to_string()))?;
@@ -221,7 +232,8 @@ impl<'a> Guest<'a> {
         }
         let stderr = child.stderr.take();
         if let Some(stderr) = &stderr {
-            rustix::io::ioctl_fionbio(stderr, true).map_err(|e| Error::io("a non-blocking pipe")(e.into()))?;
+            rustix::io::ioctl_fionbio(stderr, true)
+                .map_err(|e| Error::io("a non-blocking pipe")(e.into()))?;
         }
         let watch = Watch::new(child.id());
         Ok(Guest {
@@ -302,7 +314,11 @@ impl<'a> Guest<'a> {
     }
 
     /// Listens until something ends the boot; `None` when it was stopped on request.
-    fn follow(&mut self, request: &Request<'_>, moment: &mut dyn FnMut(Milestone)) -> io::Result<Option<EndedBy>> {
+    fn follow(
+        &mut self,
+        request: &Request<'_>,
+        moment: &mut dyn FnMut(Milestone),
+    ) -> io::Result<Option<EndedBy>> {
         let mut next_sample = self.started + SAMPLE;
         loop {
             if (request.stop)() {
@@ -318,8 +334,11 @@ impl<'a> Guest<'a> {
             if let Some(ended) = self.ended.take() {
                 return Ok(Some(ended));
             }
-            if let Some(ended) = self.patience(request.limits, request.success) {
-                return Ok(Some(ended));
+            match self.patience(request.limits, request.success) {
+                // What looked like a failure's first line was none once the rest had come.
+                Some(EndedBy::Report) if !self.failure_stands() => self.failure_since = None,
+                Some(ended) => return Ok(Some(ended)),
+                None => {}
             }
         }
     }
@@ -474,6 +493,12 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whether the console as a whole has a failure.
+    fn failure_stands(&self) -> bool {
+        let console = self.capture.clone().finish();
+        voice::story(&console.bytes).reports.iter().any(|r| r.failure)
+    }
+
     /// Whether waiting longer is of use.
     fn patience(&self, limits: Limits, success: &Success) -> Option<EndedBy> {
         let now = Instant::now();
@@ -484,8 +509,15 @@ impl<'a> Guest<'a> {
             return (told || now.duration_since(since) >= TELLING).then_some(EndedBy::Report);
         }
         if let Some(at) = self.success_at {
-            // Our init and an orderly shutdown go on to power off; a pattern may be matched in mid-life.
-            let ends = matches!(success, Success::Pattern(_)) || effective.saturating_sub(at) >= FAREWELL;
+            // Our init and an orderly shutdown go on to power off; who asks for a login waits for somebody, and a
+            // pattern may be matched in mid-life.
+            let powers_off = self.milestones.iter().any(|(m, _)| *m == Milestone::PowerDown);
+            let waits = match success {
+                Success::Marker(_) => true,
+                Success::Ordinary => powers_off,
+                Success::Pattern(_) => false,
+            };
+            let ends = !waits || effective.saturating_sub(at) >= FAREWELL;
             if ends {
                 return Some(EndedBy::Success);
             }
@@ -494,6 +526,18 @@ impl<'a> Guest<'a> {
             return Some(EndedBy::Timeout);
         }
         (quiet >= limits.quiet).then_some(EndedBy::Quiet)
+    }
+
+    /// Whether QEMU ended because of its own arguments. Its control connection may be up before it looks at all of
+    /// them; but a QEMU that fails later dies of a signal, or the guest has said something.
+    fn was_refused(&self, ended_by: &EndedBy) -> bool {
+        match ended_by {
+            EndedBy::EmulatorExit { code: Some(code), .. } if *code != 0 => {
+                self.capture.total() == 0 && (!self.greeted || !self.said.is_empty())
+            }
+            EndedBy::EmulatorExit { .. } => !self.greeted,
+            _ => false,
+        }
     }
 
     /// Why QEMU did not even say hello.
@@ -535,11 +579,13 @@ impl<'a> Guest<'a> {
             let _ = self.child.wait();
         }
         let console = std::mem::take(&mut self.capture).finish();
-        let last_byte = console.bytes.len() - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
+        let last_byte = console.bytes.len()
+            - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
         let (own, asked) = console.bytes.split_at(last_byte);
         let story = voice::story(own);
         let mut reports = story.reports;
         let last_line = last_line(own);
+        let emulator_said = String::from_utf8_lossy(&self.said).trim().to_owned();
         let verdict = judge(&Evidence {
             ended_by,
             reports: &reports,
@@ -547,6 +593,7 @@ impl<'a> Guest<'a> {
             success: self.success_at.is_some(),
             restart_said: self.restart_said,
             last_line: &last_line,
+            emulator_said: &emulator_said,
             pressure: &pressure,
         });
         let place = voice::story(asked).reports.into_iter().next();
@@ -583,7 +630,7 @@ impl<'a> Guest<'a> {
             console_bytes: console.total,
             exit_code: self.exit.and_then(|e| e.code()),
             exit_signal: self.exit.and_then(|e| e.signal()),
-            emulator_said: String::from_utf8_lossy(&self.said).trim().to_owned(),
+            emulator_said,
             events: std::mem::take(&mut self.events),
             registers,
             memory: kept,
@@ -600,7 +647,9 @@ impl<'a> Guest<'a> {
         let deadline = Instant::now() + NMI_TIME;
         self.last_word = false;
         while Instant::now() < deadline && !self.last_word && self.ended.is_none() {
-            if self.wait(Instant::now() + Duration::from_millis(100)).is_err() || self.listen(&mut |_| {}).is_err() {
+            if self.wait(Instant::now() + Duration::from_millis(100)).is_err()
+                || self.listen(&mut |_| {}).is_err()
+            {
                 return;
             }
         }

@@ -370,18 +370,23 @@ fn store_with_patience(common: &Common<'_>, boot: &StoredBoot, console: &Console
     /// So long a full disk is waited for.
     const WAIT: Duration = Duration::from_secs(60);
     let since = Instant::now();
+    let mut told = false;
     loop {
         let result = {
             let shared = common.shared();
             shared.store.add_boot(shared.id, boot, console)
         };
         match result {
-            Err(StoreError::Full { path }) if since.elapsed() < WAIT && !common.stop.load(Ordering::Relaxed) => {
-                common.tell(Event::Note(format!(
-                    "{}: the disk is full; boot {} waits for room, for a minute",
-                    path.display(),
-                    boot.number
-                )));
+            Err(StoreError::Full { path })
+                if since.elapsed() < WAIT && !common.stop.load(Ordering::Relaxed) =>
+            {
+                if !std::mem::replace(&mut told, true) {
+                    common.tell(Event::Note(format!(
+                        "{}: the disk is full; boot {} waits for room, for a minute",
+                        path.display(),
+                        boot.number
+                    )));
+                }
                 std::thread::sleep(Duration::from_secs(2));
             }
             result => return result,

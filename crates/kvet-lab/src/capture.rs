@@ -18,7 +18,7 @@ pub struct Stamp {
 }
 
 /// The console as it comes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Capture {
     keep: usize,
     head: Vec<u8>,
@@ -102,7 +102,9 @@ impl Capture {
         bytes.extend_from_slice(a);
         bytes.extend_from_slice(b);
         let mut stamps = self.head_stamps;
-        stamps.extend(self.tail_stamps.iter().map(|s| Stamp { offset: s.offset - head - missing + shift, ms: s.ms }));
+        stamps.extend(
+            self.tail_stamps.iter().map(|s| Stamp { offset: s.offset - head - missing + shift, ms: s.ms }),
+        );
         Console { bytes, stamps, total: self.total }
     }
 }

@@ -182,7 +182,8 @@ impl Watch {
         self.read_threads();
         let ran = self.total.ran.saturating_sub(before.ran) as f64;
         let waited = self.total.waited.saturating_sub(before.waited) as f64;
-        self.rate = undisturbed(wall.as_secs_f64(), ran / 1e9, waited / 1e9) * (1.0 - self.steal_since_last());
+        self.rate =
+            undisturbed(wall.as_secs_f64(), ran / 1e9, waited / 1e9) * (1.0 - self.steal_since_last());
         let effective = wall.mul_f64(self.rate);
         self.effective += effective;
         self.recent.push((now, effective, wall));
@@ -198,7 +199,9 @@ impl Watch {
     }
 
     fn steal_since_last(&mut self) -> f64 {
-        let Some(stat) = fs::read_to_string("/proc/stat").ok().and_then(|t| parse_stat(&t)) else { return 0.0 };
+        let Some(stat) = fs::read_to_string("/proc/stat").ok().and_then(|t| parse_stat(&t)) else {
+            return 0.0;
+        };
         let share = ratio(stat.0.saturating_sub(self.stat.0), stat.1.saturating_sub(self.stat.1));
         self.stat = stat;
         share
@@ -209,7 +212,8 @@ impl Watch {
         let mut seen = Vec::with_capacity(self.threads.len());
         for id in tasks.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u64>().ok()) {
             let base = format!("/proc/{}/task/{id}", self.process);
-            let Some(now) = fs::read_to_string(format!("{base}/schedstat")).ok().and_then(|t| parse_schedstat(&t))
+            let Some(now) =
+                fs::read_to_string(format!("{base}/schedstat")).ok().and_then(|t| parse_schedstat(&t))
             else {
                 continue;
             };
@@ -255,10 +259,10 @@ impl Watch {
         let load = fs::read_to_string("/proc/loadavg").ok();
         let load = load.and_then(|t| t.split(' ').next()?.parse().ok()).unwrap_or(0.0);
         let psi = fs::read_to_string("/proc/pressure/cpu").ok();
-        let (effective, wall) = self
-            .recent
-            .iter()
-            .fold((Duration::ZERO, Duration::ZERO), |(e, w), (_, effective, wall)| (e + *effective, w + *wall));
+        let (effective, wall) =
+            self.recent.iter().fold((Duration::ZERO, Duration::ZERO), |(e, w), (_, effective, wall)| {
+                (e + *effective, w + *wall)
+            });
         // A window that has just begun says little; the one before it counts too.
         let least = self.least_in_window();
         Pressure {
@@ -295,7 +299,10 @@ mod tests {
 
     #[test]
     fn the_files_of_proc_are_read_as_documented() {
-        assert_eq!(parse_schedstat("388626056 207781818 90\n"), Some(Thread { ran: 388_626_056, waited: 207_781_818 }));
+        assert_eq!(
+            parse_schedstat("388626056 207781818 90\n"),
+            Some(Thread { ran: 388_626_056, waited: 207_781_818 })
+        );
         assert_eq!(parse_schedstat("x y z"), None);
         assert_eq!(parse_stat("cpu  10 1 5 100 2 0 1 7 3 0\ncpu0 1"), Some((7, 126)));
         assert_eq!(parse_psi("some avg10=50.95 avg60=48.33 avg300=20.14 total=1\nfull"), Some(50.95));

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use kvet_image::{Image, Kind};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::machine::Arch;
 use crate::qemu::{hex, sha256_file};
-use crate::Error;
 
 /// A kernel file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -56,11 +56,9 @@ impl Kernel {
         let found = sha256_file(&self.path).map_err(Error::io(self.path.display().to_string()))?;
         match found == self.sha256 {
             true => Ok(()),
-            false => Err(Error::OtherKernel {
-                path: self.path.clone(),
-                found,
-                recorded: self.sha256.clone(),
-            }),
+            false => {
+                Err(Error::OtherKernel { path: self.path.clone(), found, recorded: self.sha256.clone() })
+            }
         }
     }
 }

@@ -268,10 +268,7 @@ impl Wiring {
         // Names of threads tell the CPUs' from the others'.
         args.pair("-name", "kvet,debug-threads=on");
         if self.sandbox {
-            args.pair(
-                "-sandbox",
-                "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-            );
+            args.pair("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
         }
         args.pair("-chardev", format!("socket,id=kvet-serial,fd={}", self.serial));
         args.pair("-serial", "chardev:kvet-serial");
@@ -350,7 +347,8 @@ mod tests {
     #[test]
     fn wiring_names_every_descriptor() {
         let machine = Machine::new(Arch::X86_64, Path::new("k"));
-        let wiring = Wiring { serial: 5, qmp: 6, memory: Some(7), initrd: Some(8), incoming: Some(9), sandbox: true };
+        let wiring =
+            Wiring { serial: 5, qmp: 6, memory: Some(7), initrd: Some(8), incoming: Some(9), sandbox: true };
         let all: Vec<String> =
             wiring.arguments(&machine).iter().map(|a| a.to_string_lossy().into_owned()).collect();
         for wanted in [

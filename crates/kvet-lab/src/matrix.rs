@@ -120,7 +120,12 @@ mod tests {
 
     #[test]
     fn the_guilty_factor_comes_first_and_the_innocent_one_is_not_accused() {
-        let rows = [row("7.2", "1", 9, 91), row("7.2", "4", 12, 88), row("10.0", "1", 0, 100), row("10.0", "4", 0, 100)];
+        let rows = [
+            row("7.2", "1", 9, 91),
+            row("7.2", "4", 12, 88),
+            row("10.0", "1", 0, 100),
+            row("10.0", "4", 0, 100),
+        ];
         let effects = effects(&rows);
         assert_eq!(effects.len(), 2);
         assert_eq!((effects[0].factor.as_str(), effects[0].level.as_str()), ("qemu", "7.2"));

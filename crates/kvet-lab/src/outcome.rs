@@ -96,6 +96,8 @@ pub struct Evidence<'a> {
     pub restart_said: bool,
     /// The last line with text on the console.
     pub last_line: &'a str,
+    /// What QEMU said about itself.
+    pub emulator_said: &'a str,
     /// The host.
     pub pressure: &'a Pressure,
 }
@@ -137,20 +139,30 @@ pub fn judge(e: &Evidence<'_>) -> Verdict {
                 (Some(code), _) => format!("exited with status {code}"),
                 _ => "ended".to_owned(),
             };
-            without(Outcome::Emulator, "emulator", format!("QEMU {how} while the guest ran"))
+            let said = match e.emulator_said.lines().last() {
+                Some(line) => format!(": {line}"),
+                None => String::new(),
+            };
+            without(Outcome::Emulator, "emulator", format!("QEMU {how} while the guest ran{said}"))
         }
         _ if e.success => passed,
         EndedBy::Success => passed,
-        EndedBy::Panicked => without(Outcome::Failed, "panic", "the guest panicked, without a word on its console".into()),
+        EndedBy::Panicked => {
+            without(Outcome::Failed, "panic", "the guest panicked, without a word on its console".into())
+        }
         EndedBy::Reset if e.restart_said => {
             without(Outcome::Failed, "reset", "the guest restarted in order, but before its success".into())
         }
-        EndedBy::Reset => {
-            without(Outcome::Failed, "reset", format!("the machine reset without a word, after: {}", after(e)))
-        }
-        EndedBy::PowerOff => {
-            without(Outcome::Failed, "no-success", format!("powered off without success, after: {}", after(e)))
-        }
+        EndedBy::Reset => without(
+            Outcome::Failed,
+            "reset",
+            format!("the machine reset without a word, after: {}", after(e)),
+        ),
+        EndedBy::PowerOff => without(
+            Outcome::Failed,
+            "no-success",
+            format!("powered off without success, after: {}", after(e)),
+        ),
         EndedBy::Quiet | EndedBy::Timeout | EndedBy::Report => {
             let starved = e.ended_by == &EndedBy::Timeout && e.pressure.share() < STARVED_HANG;
             let what = match e.ended_by {
@@ -221,7 +233,13 @@ mod tests {
     }
 
     fn idle() -> Pressure {
-        Pressure { share_at_end: 1.0, least_cpu_share: 1.0, cpus: 2, waited_s: Some(0.0), ..Pressure::default() }
+        Pressure {
+            share_at_end: 1.0,
+            least_cpu_share: 1.0,
+            cpus: 2,
+            waited_s: Some(0.0),
+            ..Pressure::default()
+        }
     }
 
     fn outcome(ended_by: EndedBy, reports: &[Said], success: bool, pressure: &Pressure) -> Outcome {
@@ -232,6 +250,7 @@ mod tests {
             success,
             restart_said: false,
             last_line: "x",
+            emulator_said: "",
             pressure,
         })
         .outcome
@@ -272,6 +291,7 @@ mod tests {
             success: true,
             restart_said: false,
             last_line: "",
+            emulator_said: "",
             pressure: &idle(),
         });
         assert_eq!(strict.outcome, Outcome::Failed);
@@ -279,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_timer_panic_is_the_hosts_only_when_the_host_was_busy() {
-        let timer = [said("panic", "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with", true)];
+        let timer =
+            [said("panic", "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with", true)];
         let busy = Pressure { share_at_end: 0.3, ..idle() };
         assert_eq!(outcome(EndedBy::Reset, &timer, false, &busy), Outcome::Starved);
         assert_eq!(outcome(EndedBy::Reset, &timer, false, &idle()), Outcome::Failed);
@@ -316,6 +337,7 @@ mod tests {
             success: false,
             restart_said: false,
             last_line: "",
+            emulator_said: "",
             pressure: &idle(),
         });
         assert_eq!((verdict.outcome, verdict.report), (Outcome::Failed, Some(0)));

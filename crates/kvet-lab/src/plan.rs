@@ -153,7 +153,9 @@ impl Plan {
         let variant = &self.variants[index];
         let mut factors = variant.factors.clone();
         match self.amplifier {
-            Some(Amplifier::Vary) => factors.extend(vary::draw(&mut variant.machine.clone(), self.seed, boot)),
+            Some(Amplifier::Vary) => {
+                factors.extend(vary::draw(&mut variant.machine.clone(), self.seed, boot))
+            }
             Some(Amplifier::Snapshot) if self.snapshots > 1 => {
                 factors.push(("snapshot".into(), (boot % self.snapshots).to_string()));
             }
@@ -367,8 +369,7 @@ impl Pace {
         /// So many times the longest silence of a good boot.
         const TIMES: f64 = 10.0;
         let timeout = Duration::from_secs_f64(plan.timeout_s);
-        let adaptive =
-            if self.passed < 3 { UNKNOWN } else { (self.longest_gap_s * TIMES).max(WATCHDOGS) };
+        let adaptive = if self.passed < 3 { UNKNOWN } else { (self.longest_gap_s * TIMES).max(WATCHDOGS) };
         let quiet = Duration::from_secs_f64(plan.quiet_s.unwrap_or(adaptive)).min(timeout);
         Limits { timeout, quiet }
     }

@@ -1,8 +1,8 @@
 //! Starting a QEMU that dies with kvet, whatever kills kvet.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 

@@ -197,7 +197,11 @@ impl Store {
         })
     }
 
-    fn parse<T: serde::de::DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, StoreError> {
+    fn parse<T: serde::de::DeserializeOwned>(
+        &self,
+        text: &str,
+        what: impl Fn() -> String,
+    ) -> Result<T, StoreError> {
         serde_json::from_str(text).map_err(|e| StoreError::Damaged {
             path: self.path.clone(),
             what: what(),
@@ -211,10 +215,9 @@ impl Store {
     /// See [`StoreError`].
     pub fn add_campaign(&self, record: &CampaignRecord) -> Result<i64, StoreError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-        let added = self.db.execute(
-            "INSERT INTO campaign (created, record) VALUES (?1, ?2)",
-            params![now, to_json(record)],
-        );
+        let added = self
+            .db
+            .execute("INSERT INTO campaign (created, record) VALUES (?1, ?2)", params![now, to_json(record)]);
         self.sql(added)?;
         Ok(self.db.last_insert_rowid())
     }
@@ -224,7 +227,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn set_answer(&self, campaign: i64, answer: Option<&str>) -> Result<(), StoreError> {
-        self.sql(self.db.execute("UPDATE campaign SET answer = ?2 WHERE id = ?1", params![campaign, answer]))?;
+        self.sql(
+            self.db.execute("UPDATE campaign SET answer = ?2 WHERE id = ?1", params![campaign, answer]),
+        )?;
         Ok(())
     }
 
@@ -278,11 +283,10 @@ impl Store {
     /// # Errors
     /// There is none of that number, among others.
     pub fn campaign(&self, id: i64) -> Result<Stored, StoreError> {
-        let row = self.db.query_row(
-            "SELECT created, record, answer FROM campaign WHERE id = ?1",
-            [id],
-            |r| Ok((r.get(0)?, r.get::<_, String>(1)?, r.get(2)?)),
-        );
+        let row =
+            self.db.query_row("SELECT created, record, answer FROM campaign WHERE id = ?1", [id], |r| {
+                Ok((r.get(0)?, r.get::<_, String>(1)?, r.get(2)?))
+            });
         let Some((created, record, answer)) = self.sql(row.optional())? else {
             return Err(StoreError::Missing { path: self.path.clone(), what: format!("campaign {id}") });
         };
@@ -299,7 +303,8 @@ impl Store {
             "SELECT outcome, COUNT(*) FROM boot WHERE campaign = ?1 AND (?2 IS NULL OR variant = ?2) GROUP BY outcome",
         ))?;
         let variant = variant.map(|v| v as i64);
-        let rows = query.query_map(params![campaign, variant], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?)));
+        let rows = query
+            .query_map(params![campaign, variant], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?)));
         let rows: Vec<(String, i64)> = self.sql(rows.and_then(Iterator::collect::<Result<_, _>>))?;
         let mut tally = Tally::default();
         for (name, count) in rows {
@@ -317,8 +322,9 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn done(&self, campaign: i64) -> Result<Vec<(u64, Outcome)>, StoreError> {
-        let mut query =
-            self.sql(self.db.prepare_cached("SELECT number, outcome FROM boot WHERE campaign = ?1 ORDER BY number"))?;
+        let mut query = self.sql(
+            self.db.prepare_cached("SELECT number, outcome FROM boot WHERE campaign = ?1 ORDER BY number"),
+        )?;
         let rows = query.query_map([campaign], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?)));
         let rows: Vec<(i64, String)> = self.sql(rows.and_then(Iterator::collect::<Result<_, _>>))?;
         Ok(rows.into_iter().filter_map(|(n, o)| Some((n as u64, Outcome::from_name(&o)?))).collect())
@@ -328,11 +334,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub fn each_boot(
-        &self,
-        campaign: i64,
-        mut with: impl FnMut(StoredBoot),
-    ) -> Result<(), StoreError> {
+    pub fn each_boot(&self, campaign: i64, mut with: impl FnMut(StoredBoot)) -> Result<(), StoreError> {
         let mut query = self.sql(self.db.prepare_cached(
             "SELECT number, variant, seed, record FROM boot WHERE campaign = ?1 ORDER BY number",
         ))?;
@@ -385,7 +387,9 @@ impl Store {
             params![campaign, number as i64],
             |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)),
         );
-        let Some((bytes, stamps)) = self.sql(row.optional())? else { return Err(self.no_boot(campaign, number)) };
+        let Some((bytes, stamps)) = self.sql(row.optional())? else {
+            return Err(self.no_boot(campaign, number));
+        };
         let damaged = || StoreError::Damaged {
             path: self.path.clone(),
             what: format!("the console of boot {campaign}.{number}"),
@@ -408,7 +412,8 @@ impl Store {
         let rows = query.query_map([campaign.id], |r| {
             Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, i64>(2)?, r.get::<_, i64>(3)?))
         });
-        let rows: Vec<(String, String, i64, i64)> = self.sql(rows.and_then(Iterator::collect::<Result<_, _>>))?;
+        let rows: Vec<(String, String, i64, i64)> =
+            self.sql(rows.and_then(Iterator::collect::<Result<_, _>>))?;
         let mut clusters = Vec::new();
         for (name, signature, count, first) in rows {
             let Some(outcome) = Outcome::from_name(&name) else { continue };
@@ -431,7 +436,12 @@ impl Store {
         Ok(clusters)
     }
 
-    fn members(&self, campaign: &Stored, outcome: &str, signature: &str) -> Result<(Vec<u64>, Vec<u64>), StoreError> {
+    fn members(
+        &self,
+        campaign: &Stored,
+        outcome: &str,
+        signature: &str,
+    ) -> Result<(Vec<u64>, Vec<u64>), StoreError> {
         /// Enough to look at.
         const SHOWN: usize = 20;
         let mut query = self.sql(self.db.prepare_cached(
@@ -565,7 +575,13 @@ pub(crate) mod tests {
                 release: Some("6.1.0".into()),
                 build_id: None,
             },
-            host: Host { kernel: "6".into(), machine: "x86_64".into(), cpus: 2, cpu_model: None, memory_mib: 1 },
+            host: Host {
+                kernel: "6".into(),
+                machine: "x86_64".into(),
+                cpus: 2,
+                cpu_model: None,
+                memory_mib: 1,
+            },
             kvet: "0".into(),
         }
     }
@@ -682,8 +698,11 @@ pub(crate) mod tests {
         assert!(error.to_string().starts_with("/proc/no/store: the store cannot be opened"), "{error}");
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("s");
-        std::fs::write(&path, b"this is no database, but it is long enough to look like a header of one........")
-            .expect("written");
+        std::fs::write(
+            &path,
+            b"this is no database, but it is long enough to look like a header of one........",
+        )
+        .expect("written");
         assert!(matches!(Store::open(&path), Err(StoreError::Open { .. })));
     }
 

@@ -109,7 +109,13 @@ impl<'a> Listener<'a> {
     /// Listens for a success.
     pub fn new(success: &'a Success) -> Listener<'a> {
         // Reports are read again from the whole console at the end; here only their beginnings count.
-        Listener { success, scanner: Scanner::new().keep(1), line: Vec::new(), reached: [false; _], prompt_seen: false }
+        Listener {
+            success,
+            scanner: Scanner::new().keep(1),
+            line: Vec::new(),
+            reached: [false; _],
+            prompt_seen: false,
+        }
     }
 
     /// Hears a piece and tells what is new.
@@ -331,7 +337,8 @@ mod tests {
             heard.extend(listener.hear(piece));
         }
         use Milestone as M;
-        let expected = [M::FirstByte, M::Banner, M::Smp, M::Init, M::Success, M::PowerDown].map(Heard::Milestone);
+        let expected =
+            [M::FirstByte, M::Banner, M::Smp, M::Init, M::Success, M::PowerDown].map(Heard::Milestone);
         assert_eq!(heard, expected);
     }
 
@@ -370,7 +377,9 @@ mod tests {
         let panic = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Kernel panic - not syncing: oh no\n");
         assert_eq!(panic.reports.len(), 1, "{panic:?}");
         assert!(panic.reports[0].failure && panic.reports[0].title.contains("oh no"), "{panic:?}");
-        let clean = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Run /init as init process\n");
+        let clean = story(
+            b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Run /init as init process\n",
+        );
         assert!(clean.reports.is_empty(), "{clean:?}");
     }
 }

@@ -105,7 +105,9 @@ fn a_refused_machine_is_an_error_and_no_boot() {
 
 #[test]
 fn a_reset_without_a_word_has_failed() {
-    let fake = Fake::new("hello; say '[    1.000000] Linux version 6.1'; event SHUTDOWN guest-reset; exec sleep 600");
+    let fake = Fake::new(
+        "hello; say '[    1.000000] Linux version 6.1'; event SHUTDOWN guest-reset; exec sleep 600",
+    );
     let (boot, _) = fake.boot(30.0).unwrap();
     assert_eq!((boot.outcome, boot.kind.as_deref()), (Outcome::Failed, Some("reset")));
     assert!(boot.title.unwrap().contains("Linux version 6.1"));

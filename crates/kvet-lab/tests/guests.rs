@@ -34,7 +34,13 @@ fn kernel(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn boot(machine: &Machine, qemu: &Qemu, success: &Success, seconds: f64, keep: Option<&Path>) -> (Boot, Console) {
+fn boot(
+    machine: &Machine,
+    qemu: &Qemu,
+    success: &Success,
+    seconds: f64,
+    keep: Option<&Path>,
+) -> (Boot, Console) {
     let archive = match machine.initrd {
         Initrd::Builtin(init) => init.initramfs(machine.arch, NONCE),
         _ => Vec::new(),
@@ -78,10 +84,8 @@ fn pvh(code: &[u8]) -> Vec<u8> {
     for field in [64, 56, 2, 64, 0, 0] {
         file.extend(u16::to_le_bytes(field));
     }
-    let headers = [
-        (1u32, 7u32, code_at, LOAD, code.len() as u64, 4096),
-        (4, 4, note_at, 0, note.len() as u64, 4),
-    ];
+    let headers =
+        [(1u32, 7u32, code_at, LOAD, code.len() as u64, 4096), (4, 4, note_at, 0, note.len() as u64, 4)];
     for (kind, flags, offset, address, size, align) in headers {
         file.extend(kind.to_le_bytes());
         file.extend(flags.to_le_bytes());

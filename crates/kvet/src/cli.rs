@@ -301,6 +301,8 @@ mod tests {
         insta::assert_snapshot!("help_check", check.render_long_help());
         let explain = command.find_subcommand_mut("explain").expect("explain is a command");
         insta::assert_snapshot!("help_explain", explain.render_long_help());
+        let boot = command.find_subcommand_mut("boot").expect("boot is a command");
+        insta::assert_snapshot!("help_boot", boot.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

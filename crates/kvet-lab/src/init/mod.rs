@@ -41,8 +41,12 @@ impl Init {
     pub fn initramfs(self, arch: Arch, nonce: &str) -> Vec<u8> {
         let program = self.program(nonce);
         let executable = match arch {
-            Arch::X86_64 => elf::executable(elf::Machine::X86_64, |at| (x86::assemble(&program, at), program.data.clone())),
-            Arch::Arm64 => elf::executable(elf::Machine::Arm64, |at| (arm64::assemble(&program, at), program.data.clone())),
+            Arch::X86_64 => elf::executable(elf::Machine::X86_64, |at| {
+                (x86::assemble(&program, at), program.data.clone())
+            }),
+            Arch::Arm64 => elf::executable(elf::Machine::Arm64, |at| {
+                (arm64::assemble(&program, at), program.data.clone())
+            }),
         };
         cpio::archive(&[
             cpio::Entry::directory("dev"),

@@ -102,21 +102,21 @@ mod tests {
         p.open(Fd::Second, path);
         p.repeat(3, |p| p.call(Sys::Write, &[Arg::Fd(Fd::Second), path, Arg::Value(2)]));
         let expected: &[&[u8]] = &[
-            &[0x48, 0xc7, 0xc7, 0x9c, 0xff, 0xff, 0xff],       // mov rdi, -100
-            &[0x48, 0xbe, 0, 0x10, 0x40, 0, 0, 0, 0, 0],       // movabs rsi, 0x401000
-            &[0x48, 0xc7, 0xc2, 2, 0, 0, 0],                   // mov rdx, 2
-            &[0x49, 0xc7, 0xc2, 0, 0, 0, 0],                   // mov r10, 0
-            &[0xb8, 1, 1, 0, 0],                               // mov eax, 257
-            &[0x0f, 0x05],                                     // syscall
-            &[0x49, 0x89, 0xc4],                               // mov r12, rax
-            &[0x41, 0xbd, 3, 0, 0, 0],                         // mov r13d, 3
-            &[0x4c, 0x89, 0xe7],                               // mov rdi, r12
-            &[0x48, 0xbe, 0, 0x10, 0x40, 0, 0, 0, 0, 0],       // movabs rsi, 0x401000
-            &[0x48, 0xc7, 0xc2, 2, 0, 0, 0],                   // mov rdx, 2
-            &[0xb8, 1, 0, 0, 0],                               // mov eax, 1
-            &[0x0f, 0x05],                                     // syscall
-            &[0x41, 0xff, 0xcd],                               // dec r13d
-            &[0x0f, 0x85, 0xdc, 0xff, 0xff, 0xff],             // jnz, 36 bytes back
+            &[0x48, 0xc7, 0xc7, 0x9c, 0xff, 0xff, 0xff], // mov rdi, -100
+            &[0x48, 0xbe, 0, 0x10, 0x40, 0, 0, 0, 0, 0], // movabs rsi, 0x401000
+            &[0x48, 0xc7, 0xc2, 2, 0, 0, 0],             // mov rdx, 2
+            &[0x49, 0xc7, 0xc2, 0, 0, 0, 0],             // mov r10, 0
+            &[0xb8, 1, 1, 0, 0],                         // mov eax, 257
+            &[0x0f, 0x05],                               // syscall
+            &[0x49, 0x89, 0xc4],                         // mov r12, rax
+            &[0x41, 0xbd, 3, 0, 0, 0],                   // mov r13d, 3
+            &[0x4c, 0x89, 0xe7],                         // mov rdi, r12
+            &[0x48, 0xbe, 0, 0x10, 0x40, 0, 0, 0, 0, 0], // movabs rsi, 0x401000
+            &[0x48, 0xc7, 0xc2, 2, 0, 0, 0],             // mov rdx, 2
+            &[0xb8, 1, 0, 0, 0],                         // mov eax, 1
+            &[0x0f, 0x05],                               // syscall
+            &[0x41, 0xff, 0xcd],                         // dec r13d
+            &[0x0f, 0x85, 0xdc, 0xff, 0xff, 0xff],       // jnz, 36 bytes back
         ];
         assert_eq!(assemble(&p, 0x40_1000), expected.concat());
     }

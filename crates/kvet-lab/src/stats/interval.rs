@@ -69,9 +69,12 @@ mod tests {
     #[test]
     fn intervals_are_those_of_the_tables() {
         // R: binom.test(k, n)$conf.int
-        for (k, n, low, high) in
-            [(1, 10, 0.002_53, 0.445_02), (5, 10, 0.187_09, 0.812_91), (0, 50, 0.0, 0.071_12), (4, 500, 0.002_18, 0.020_36)]
-        {
+        for (k, n, low, high) in [
+            (1, 10, 0.002_53, 0.445_02),
+            (5, 10, 0.187_09, 0.812_91),
+            (0, 50, 0.0, 0.071_12),
+            (4, 500, 0.002_18, 0.020_36),
+        ] {
             let rate = Rate::new(k, n, 0.95);
             assert!(close(rate.low, low) && close(rate.high, high), "{rate:?}");
         }

@@ -117,7 +117,9 @@ pub(crate) mod tests {
         let mut all_fail = Sprt::new(0.001, 0.01, 0.05, 0.05).expect("a test");
         assert_eq!(all_fail.add(true), None);
         assert_eq!(all_fail.add(true), Some(Decision::High));
-        for bad in [(0.0, 0.1, 0.05), (0.1, 0.1, 0.05), (0.1, 1.0, 0.05), (0.1, 0.2, 0.5), (f64::NAN, 0.2, 0.05)] {
+        for bad in
+            [(0.0, 0.1, 0.05), (0.1, 0.1, 0.05), (0.1, 1.0, 0.05), (0.1, 0.2, 0.5), (f64::NAN, 0.2, 0.05)]
+        {
             assert!(Sprt::new(bad.0, bad.1, bad.2, bad.2).is_none(), "{bad:?}");
         }
     }

@@ -112,8 +112,12 @@ fn verdict(tally: Tally, plan: &Plan, finished: &kvet_lab::campaign::Finished, p
     }];
     match (&finished.answer, plan.stop) {
         (Answer::Rate(decision), StopRule::Rate { p0, p1 }) => lines.push(match decision {
-            Decision::High => format!("  decided: the rate is {} or more, not {}", words::percent(p1), words::percent(p0)),
-            Decision::Low => format!("  decided: the rate is {} or less, not {}", words::percent(p0), words::percent(p1)),
+            Decision::High => {
+                format!("  decided: the rate is {} or more, not {}", words::percent(p1), words::percent(p0))
+            }
+            Decision::Low => {
+                format!("  decided: the rate is {} or less, not {}", words::percent(p0), words::percent(p1))
+            }
         }),
         (Answer::Confident, StopRule::Confident { rate, confidence }) => lines.push(format!(
             "  decided: the rate is below {}, with {} confidence",
@@ -142,7 +146,7 @@ fn clusters(result: &Result_<'_>, paint: Paint, out: &mut dyn Write) -> io::Resu
 
 /// One of them.
 pub fn one_cluster(campaign: i64, cluster: &Cluster, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let how_often = format!("{} times", text::number(cluster.count));
+    let how_often = count(cluster.count, "time");
     writeln!(
         out,
         "{} {} {}",
@@ -152,7 +156,12 @@ pub fn one_cluster(campaign: i64, cluster: &Cluster, paint: Paint, out: &mut dyn
     )?;
     writeln!(out, "  {how_often}, {}", words::rate(&cluster.rate))?;
     if let Some(diagnosis) = &cluster.diagnosis {
-        writeln!(out, "  {} {}", paint.help(&format!("{}:", diagnosis.confidence)), safe(&diagnosis.summary))?;
+        writeln!(
+            out,
+            "  {} {}",
+            paint.help(&format!("{}:", diagnosis.confidence)),
+            safe(&diagnosis.summary)
+        )?;
     }
     let boots: Vec<String> = cluster.boots.iter().take(6).map(|b| format!("{campaign}.{b}")).collect();
     let more = if cluster.count > 6 { ", ..." } else { "" };
@@ -173,14 +182,18 @@ fn next(result: &Result_<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<(
     }
     let failure = result.clusters.iter().find(|c| c.outcome.is_failure()).and_then(|c| c.boots.first());
     if let Some(boot) = failure {
-        advice.push(format!("kvet runs show {id}.{boot}{store} shows its log; kvet report {id}{store} makes a page"));
+        advice.push(format!(
+            "kvet runs show {id}.{boot}{store} shows its log; kvet report {id}{store} makes a page"
+        ));
     }
     if tally.starved > 0 && tally.starved * 20 > tally.total() {
         advice.push("use fewer guests at once (-j), so that the host has time for each".into());
     }
     if tally.failures() == 0 && tally.counted() > 0 && tally.counted() < 299 {
         let need = stats::boots_without_failure(0.01, 0.95);
-        advice.push(format!("{need} good boots are needed to say that the rate is below 1 %: --until-confident 0.01@95%"));
+        advice.push(format!(
+            "{need} good boots are needed to say that the rate is below 1 %: --until-confident 0.01@95%"
+        ));
     }
     if !advice.is_empty() {
         writeln!(out)?;

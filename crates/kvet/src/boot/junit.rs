@@ -53,7 +53,11 @@ fn case(campaign: i64, stored: &StoredBoot) -> TestCase {
         None => TestCaseStatus::success(),
         Some(kind) => {
             let mut status = TestCaseStatus::non_success(kind);
-            status.set_type(format!("{}/{}", boot.outcome.as_str(), boot.kind.as_deref().unwrap_or_default()));
+            status.set_type(format!(
+                "{}/{}",
+                boot.outcome.as_str(),
+                boot.kind.as_deref().unwrap_or_default()
+            ));
             status.set_message(safe(boot.title.as_deref().unwrap_or_default()));
             if let Some(diagnosis) = &boot.diagnosis {
                 status.set_description(safe(&diagnosis.summary));

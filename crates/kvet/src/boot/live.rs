@@ -147,7 +147,8 @@ impl Bars {
         const LINES: usize = 16;
         let guests = (0..plan.jobs.min(LINES))
             .map(|_| {
-                let bar = all.add(ProgressBar::new_spinner().with_style(style("  {elapsed:>4} {prefix} {msg}")));
+                let bar =
+                    all.add(ProgressBar::new_spinner().with_style(style("  {elapsed:>4} {prefix} {msg}")));
                 bar.enable_steady_tick(Duration::from_secs(1));
                 bar
             })

@@ -88,8 +88,7 @@ pub fn prepare(args: &BootArgs, kernel: &Path, store: &Path) -> Result<Prepared,
     };
     // A bad pattern shall be said before the first boot.
     plan.success()?;
-    let record =
-        CampaignRecord { plan, kernel, host: Host::this(), kvet: env!("KVET_VERSION").to_owned() };
+    let record = CampaignRecord { plan, kernel, host: Host::this(), kvet: env!("KVET_VERSION").to_owned() };
     Ok(Prepared { record, qemus, notes })
 }
 
@@ -218,7 +217,9 @@ fn variants(
     };
     let (cpus, appends) = (some(&args.cpu), some(&args.append));
     let initrd = match &args.initrd {
-        Some(file) => Initrd::File(std::fs::canonicalize(file).map_err(|why| Error::Io { what: file.display().to_string(), why })?),
+        Some(file) => Initrd::File(
+            std::fs::canonicalize(file).map_err(|why| Error::Io { what: file.display().to_string(), why })?,
+        ),
         None => Initrd::Builtin(init),
     };
     let mut out = Vec::new();

@@ -52,6 +52,9 @@ mod tests {
 
     #[test]
     fn times_read_well() {
-        assert_eq!([4.24, 42.0, 59.7, 200.0, 7500.0].map(time), ["4.2 s", "42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]);
+        assert_eq!(
+            [4.24, 42.0, 59.7, 200.0, 7500.0].map(time),
+            ["4.2 s", "42 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]
+        );
     }
 }

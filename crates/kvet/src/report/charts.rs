@@ -16,7 +16,8 @@ pub fn over_time(points: &[Point]) -> Markup {
     const TOP: f64 = 10.0;
     const BOTTOM: f64 = 46.0;
     let curve = rate_curve(points);
-    let top_rate = curve.iter().skip(curve.len() / 10).map(|(_, r)| r.high).fold(0.0, f64::max).clamp(1e-6, 1.0);
+    let top_rate =
+        curve.iter().skip(curve.len() / 10).map(|(_, r)| r.high).fold(0.0, f64::max).clamp(1e-6, 1.0);
     let last = points.iter().map(|p| p.number).max().unwrap_or(0).max(1) as f64;
     let x = |n: u64| LEFT + (WIDTH - LEFT - 10.0) * n as f64 / last;
     let y = |rate: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - (rate / top_rate).min(1.0));

@@ -49,7 +49,8 @@ fn write(args: &ReportArgs) -> Result<(), Error> {
     let store = crate::runs::open(&path)?;
     let data = data::Data::read(&store, args.campaign)?;
     let html = page::page(&data).into_string();
-    let target = args.output.clone().unwrap_or_else(|| format!("kvet-campaign-{}.html", args.campaign).into());
+    let target =
+        args.output.clone().unwrap_or_else(|| format!("kvet-campaign-{}.html", args.campaign).into());
     let failed = |why| Error::Io { what: text::path(&target), why };
     if target.as_os_str() == "-" {
         return std::io::stdout().write_all(html.as_bytes()).map_err(failed);

@@ -96,7 +96,7 @@ fn machines(data: &Data) -> Markup {
                 (words::rate(&effect.comparison.b)) " of the others: " (words::p_value(effect.corrected))
                 ", exact test, corrected for " (count(data.effects.len() as u64, "test")) }
         }
-        @if !data.effects.iter().any(|e| e.corrected < 0.05) { p { "No factor explains a difference." } }
+        @if data.stored.tally.failures() > 0 && !data.effects.iter().any(|e| e.corrected < 0.05) { p { "No factor explains a difference." } }
     }
 }
 
@@ -117,7 +117,7 @@ fn clusters(data: &Data) -> Markup {
 fn heading(cluster: &Cluster) -> Markup {
     html! {
         h3 { (cluster.outcome.as_str()) ": " (safe(&cluster.title)) }
-        p { (text::number(cluster.count)) " times, " (words::rate(&cluster.rate)) " "
+        p { (count(cluster.count, "time")) ", " (words::rate(&cluster.rate)) " "
             span.dim { (safe(&cluster.kind)) ", signature " code { (safe(&cluster.signature)) } } }
         @if let Some(d) = &cluster.diagnosis {
             p { b { (safe(&d.confidence)) ": " } (safe(&d.summary)) }

@@ -22,7 +22,10 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
     let labels: Vec<String> = rows.iter().map(|r| safe(&label(r))).collect();
     let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).max(7);
     writeln!(out)?;
-    let head = format!("  {:<width$} {:>7} {:>7} {:>7} {:>7}  rate of failure", "machine", "passed", "failed", "hung", "spoilt");
+    let head = format!(
+        "  {:<width$} {:>7} {:>7} {:>7} {:>7}  rate of failure",
+        "machine", "passed", "failed", "hung", "spoilt"
+    );
     writeln!(out, "{}", paint.dim(&head))?;
     for (row, label) in rows.iter().zip(&labels) {
         let t = row.tally;
@@ -49,7 +52,7 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
             words::p_value(e.corrected),
             text::count(effects.len() as u64, "test")
         ),
-        None if effects.is_empty() => Ok(()),
+        None if effects.iter().all(|e| e.comparison.a.failures + e.comparison.b.failures == 0) => Ok(()),
         None => writeln!(
             out,
             "  no factor explains a difference (the smallest is {} {}, {})",

@@ -93,7 +93,9 @@ pub fn run(args: &RunsArgs, color: Color) -> Exit {
     let result = open(&path).and_then(|store| match args.command.as_ref().unwrap_or(&Command::List) {
         Command::List => list(&store, paint, &mut out).map(|()| Exit::Clean),
         Command::Show { id, raw } => show(&store, id, *raw, paint, &mut out).map(|()| Exit::Clean),
-        Command::Export { id, format: ExportFormat::Jsonl } => export(&store, *id, &mut out).map(|()| Exit::Clean),
+        Command::Export { id, format: ExportFormat::Jsonl } => {
+            export(&store, *id, &mut out).map(|()| Exit::Clean)
+        }
         Command::Compare { a, b, signature, format } => {
             compare(&store, (*a, *b), signature.as_deref(), *format, paint, &mut out)
         }
@@ -111,7 +113,10 @@ pub fn run(args: &RunsArgs, color: Color) -> Exit {
 /// Reading makes no store.
 pub fn open(path: &std::path::Path) -> Result<Store, Error> {
     if !path.exists() {
-        return Err(Error::Usage(format!("{}: there is no store yet; kvet boot makes one", text::path(path))));
+        return Err(Error::Usage(format!(
+            "{}: there is no store yet; kvet boot makes one",
+            text::path(path)
+        )));
     }
     Ok(Store::open(path)?)
 }
@@ -122,7 +127,8 @@ fn io_error(why: io::Error) -> Error {
 
 fn list(store: &Store, paint: Paint, out: &mut dyn Write) -> Result<(), Error> {
     let campaigns = store.campaigns()?;
-    let head = format!("{:>4}  {:<16}  {:>9}  {:<34}  kernel", "id", "started (UTC)", "boots", "rate of failure");
+    let head =
+        format!("{:>4}  {:<16}  {:>9}  {:<34}  kernel", "id", "started (UTC)", "boots", "rate of failure");
     writeln!(out, "{}", paint.dim(&head)).map_err(io_error)?;
     for c in &campaigns {
         let kernel = &c.record.kernel;
@@ -173,7 +179,9 @@ fn show(store: &Store, id: &str, raw: bool, paint: Paint, out: &mut dyn Write) -
         }
         return show_boot(store, run, &console, paint, out);
     }
-    let campaign = id.parse().map_err(|_| Error::Usage(format!("{}: name a campaign as 3, or a boot as 3.17", safe(id))))?;
+    let campaign = id
+        .parse()
+        .map_err(|_| Error::Usage(format!("{}: name a campaign as 3, or a boot as 3.17", safe(id))))?;
     let stored = store.campaign(campaign)?;
     show_campaign(store, &stored, paint, out).map_err(io_error)
 }
@@ -193,7 +201,13 @@ fn show_campaign(store: &Store, stored: &Stored, paint: Paint, out: &mut dyn Wri
     Ok(())
 }
 
-fn show_boot(store: &Store, run: RunId, console: &Console, paint: Paint, out: &mut dyn Write) -> Result<(), Error> {
+fn show_boot(
+    store: &Store,
+    run: RunId,
+    console: &Console,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
     let stored = store.boot(run.campaign, run.boot)?;
     let campaign = store.campaign(run.campaign)?;
     let boot = &stored.boot;
@@ -202,7 +216,12 @@ fn show_boot(store: &Store, run: RunId, console: &Console, paint: Paint, out: &m
         let head = format!("boot {}.{} {}:", run.campaign, run.boot, boot.outcome.as_str());
         writeln!(out, "{} {}", paint.strong(&head), safe(title))?;
         if let Some(diagnosis) = &boot.diagnosis {
-            writeln!(out, "  {} {}", paint.help(&format!("{}:", diagnosis.confidence)), safe(&diagnosis.summary))?;
+            writeln!(
+                out,
+                "  {} {}",
+                paint.help(&format!("{}:", diagnosis.confidence)),
+                safe(&diagnosis.summary)
+            )?;
             for advice in &diagnosis.advice {
                 writeln!(out, "  {} {}", paint.help("help:"), safe(advice))?;
             }
@@ -248,7 +267,8 @@ fn log(boot: &kvet_lab::Boot, console: &Console, paint: Paint, out: &mut dyn Wri
         if let Some(report) = boot.reports.iter().find(|r| r.line == number) {
             writeln!(out, "{}", paint.bad(&format!("--- {}: {}", safe(&report.kind), safe(&report.title))))?;
         }
-        let at = console.arrived(offset).map_or(String::new(), |ms| format!("{:>8.3}", f64::from(ms) / 1000.0));
+        let at =
+            console.arrived(offset).map_or(String::new(), |ms| format!("{:>8.3}", f64::from(ms) / 1000.0));
         let shown = String::from_utf8_lossy(line);
         writeln!(out, "{} {}", paint.dim(&at), safe(shown.trim_end_matches(['\r', ' '])))?;
         offset += line.len() as u64 + 1;
@@ -281,7 +301,9 @@ fn export(store: &Store, id: i64, out: &mut dyn Write) -> Result<(), Error> {
             "kvet": record.kvet,
             "result": stored.boot,
         });
-        written = serde_json::to_writer(&mut *out, &line).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
+        written = serde_json::to_writer(&mut *out, &line)
+            .map_err(io::Error::from)
+            .and_then(|()| out.write_all(b"\n"));
     })?;
     written.map_err(io_error)
 }
@@ -301,7 +323,9 @@ fn compare(
             Some(wanted) => store
                 .clusters(stored)?
                 .iter()
-                .filter(|c| c.outcome.is_failure() && (c.signature.contains(wanted) || c.title.contains(wanted)))
+                .filter(|c| {
+                    c.outcome.is_failure() && (c.signature.contains(wanted) || c.title.contains(wanted))
+                })
                 .map(|c| c.count)
                 .sum(),
         };
@@ -320,7 +344,9 @@ fn compare(
         }
         CompareFormat::Human => {
             if mixed {
-                complain("one of the campaigns is amplified and the other is not, or in another way: their rates are of different things");
+                complain(
+                    "one of the campaigns is amplified and the other is not, or in another way: their rates are of different things",
+                );
             }
             compare_in_words(ids, &comparison, paint, out).map_err(io_error)?;
         }

@@ -1,4 +1,4 @@
-//! `cargo run -p kvet-btf --example check -- VERSION FILE...`: strict findings on files of raw base BTF.
+//! `cargo run -p kvet-btf --example check -- VERSION FILE...`: strict findings in strict strength on files of raw base BTF.
 use kvet_btf::check::{Facts, Strength, Subject, check};
 use kvet_btf::kernel::{Options, Rules};
 

@@ -173,7 +173,9 @@ impl Shape {
     fn of(side: &Side<'_, '_>, t: Type<'_>) -> Shape {
         let btf = side.btf;
         match t.kind() {
-            Kind::Struct | Kind::Union => Shape { head: format!("{} bytes", t.size()), parts: parts(side, t) },
+            Kind::Struct | Kind::Union => {
+                Shape { head: format!("{} bytes", t.size()), parts: parts(side, t) }
+            }
             Kind::Enum | Kind::Enum64 => Shape {
                 head: format!("{} bytes", t.size()),
                 parts: t

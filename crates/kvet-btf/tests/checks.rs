@@ -486,20 +486,12 @@ fn c_that_a_compiler_takes() {
     }
 }
 
-/// A kernel's `.BTF` out of an ELF file of the directory that KVET_KERNELS names.
+/// Each real kernel's file name and `.BTF`.
 fn real() -> Vec<(String, Vec<u8>)> {
-    let Some(directory) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("SKIPPED: KVET_KERNELS is not set: no real kernel's BTF was read");
-        return Vec::new();
-    };
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".vmlinux") && !name.ends_with(".debug") {
-            continue;
-        }
+    for path in kvet_testkernels::kernels(&["vmlinux", "debug"]) {
         let file = std::fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
         all.extend(kvet_btf::elf::section(&file, ".BTF").map(|btf| (name, btf.to_vec())));
     }
     all

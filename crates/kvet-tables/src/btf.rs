@@ -154,13 +154,16 @@ fn kernel(image: &Image, policy: Policy<'_>) -> TableReport {
     let mut report = TableReport::new(NAME, Some(located_by));
     let options = options(image, policy, &mut report);
     if policy.strength == Strength::Kernel {
-        fill(&mut report, check(data, Subject::Kernel, &Facts::default(), &options, policy.strength));
+        let run =
+            |options: &Options<'_>| check(data, Subject::Kernel, &Facts::default(), options, policy.strength);
+        fill(&mut report, as_configured(run, options, Some(image)));
         return report;
     }
     let per_cpu = per_cpu(image);
     let ids = ids(image);
     let facts = Facts { per_cpu: per_cpu.as_ref(), ids: &ids, pahole: pahole(image) };
-    fill(&mut report, check(data, Subject::Kernel, &facts, &options, policy.strength));
+    let run = |options: &Options<'_>| check(data, Subject::Kernel, &facts, options, policy.strength);
+    fill(&mut report, as_configured(run, options, Some(image)));
     if ids.is_empty() {
         report.skipped.push(
             "the ids of .BTF_ids were not checked: no symbols (__BTF_ID__...) say what they stand for"
@@ -215,11 +218,38 @@ fn module(context: &Context<'_>) -> TableReport {
         None => image.path().file_stem().map_or_else(String::new, |s| s.to_string_lossy().replace('-', "_")),
     };
     let subject = Subject::Module { name: &name, distilled: distilled(image), kernel: base.as_ref() };
-    fill(&mut report, check(data, subject, &Facts::default(), &options, policy.strength));
+    let run = |options: &Options<'_>| check(data, subject, &Facts::default(), options, policy.strength);
+    fill(&mut report, as_configured(run, options, kernel));
     if kernel.is_some() && base.is_none() {
         report.skipped.push("the kernel that was given holds no BTF".to_owned());
     }
     report
+}
+
+/// Checks, and when something is refused looks how this kernel was configured to take that: it says less, and
+/// loads the module all the same. (Looking means to read the whole kernel, which the sound ones are spared.)
+fn as_configured(
+    run: impl Fn(&Options<'_>) -> Report,
+    options: Options<'_>,
+    kernel: Option<&Image>,
+) -> Report {
+    let report = run(&options);
+    let refused = report.findings.iter().any(|f| f.at_boot.is_some());
+    if !refused || options.mismatch_allowed || !kernel.is_some_and(tolerates_mismatch) {
+        return report;
+    }
+    run(&Options { mismatch_allowed: true, ..options })
+}
+
+/// Whether a kernel has CONFIG_MODULE_ALLOW_BTF_MISMATCH by the evidence of its strings: since 6.7 it holds either
+/// `failed to validate module ...` or this one (`btf_module_notify`). Older ones hold the former in both cases.
+fn tolerates_mismatch(kernel: &Image) -> bool {
+    struct Tolerates(bool);
+    let found = kernel.shared(|kernel| {
+        let line = b"Kernel module BTF mismatch detected, ";
+        Tolerates(memchr::memmem::find(kernel.raw(), line).is_some())
+    });
+    found.0
 }
 
 /// The rules that the policy names, else those of the image's own kernel version.

@@ -49,7 +49,7 @@ impl Reader<'_, '_> {
 
     fn breaks(&self) -> String {
         match &self.who {
-            Who::Module { .. } | Who::DistilledBase { .. } => "this module: it is refused".to_owned(),
+            Who::Module { .. } | Who::DistilledBase { .. } => THIS_MODULE.to_owned(),
             Who::Kernel => ALL_OF_BPF.to_owned(),
             Who::Loader { own } => match own.as_ref().and_then(Verdict::errno) {
                 Some(_) => format!("bpf(BPF_BTF_LOAD); and, where it is a kernel's own, {ALL_OF_BPF}"),
@@ -73,7 +73,11 @@ impl Reader<'_, '_> {
                         "when BPF first needs BTF (with registered kfuncs in every boot), and the last line when \
                          a module with BTF is loaded, %s being its name",
                     )
-                    .ending("BPF has no BTF, and modules with BTF are refused")
+                    .ending(if self.options.mismatch_allowed {
+                        "BPF has no BTF, neither the kernel's nor any module's"
+                    } else {
+                        "BPF has no BTF, and modules with BTF are refused, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH is set"
+                    })
             }
             Who::Loader { own } => with_console(finding, own.as_ref(), self.options)
                 .at_boot_when(
@@ -183,6 +187,8 @@ impl Reader<'_, '_> {
 
 const REBUILD: &str =
     "rebuild the BTF: pahole writes it after the link; a damaged copy of the file is the other cause";
+
+pub(crate) const THIS_MODULE: &str = "this module's BTF: it is refused";
 
 /// What a kernel would print if the BTF were its own.
 fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) -> Finding {

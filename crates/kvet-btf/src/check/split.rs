@@ -2,7 +2,7 @@
 
 use kvet_finding::{Finding, Severity};
 
-use super::describe::refused_module;
+use super::describe::{THIS_MODULE, refused_module};
 use super::{Base, Report};
 use crate::kernel::Options;
 use crate::kernel::relocate::Refusal;
@@ -50,7 +50,7 @@ pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) ->
                 btf.display_name(example)
             ),
         )
-        .with("breaks", "this module: it is refused, or BPF reads its types wrongly")
+        .with("breaks", "this module's BTF: it is refused, or BPF reads its types wrongly")
         .advice("give the vmlinux that the module was built with, or rebuild the module against this one"),
     );
     true
@@ -63,7 +63,7 @@ pub(crate) fn not_relocatable(module: &str, refusal: &Refusal, options: &Options
         Severity::Error,
         format!("module {module} does not fit this kernel: {}", refusal.line),
     )
-    .with("breaks", "this module: it is refused")
+    .with("breaks", THIS_MODULE)
     .with("errno", refusal.errno.to_string())
     .advice("rebuild the module against this kernel: a type it embeds is gone, renamed, or of another size");
     refused_module(finding, vec![refusal.line.clone()], module, refusal.errno, options)

@@ -157,14 +157,8 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
             states: vec![State::default(); btf.type_count() as usize],
             queue: Vec::new(),
             chain: Vec::new(),
-            types: Names::with_capacity_and_hasher(
-                btf.own_count() as usize / 8,
-                Seed::default(),
-            ),
-            idents: Names::with_capacity_and_hasher(
-                btf.own_count() as usize / 2,
-                Seed::default(),
-            ),
+            types: Names::with_capacity_and_hasher(btf.own_count() as usize / 8, Seed::default()),
+            idents: Names::with_capacity_and_hasher(btf.own_count() as usize / 2, Seed::default()),
         };
         dumper.mark_referenced()?;
         Ok(dumper)

@@ -9,6 +9,8 @@ use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::orc::OrcTable;
+use crate::sites::Branches;
 use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
@@ -28,6 +30,8 @@ pub struct Context<'a> {
     static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
+    branches: OnceLock<Branches>,
+    orc: OnceLock<Result<OrcTable, Option<String>>>,
 }
 
 impl<'a> Context<'a> {
@@ -44,6 +48,8 @@ impl<'a> Context<'a> {
             static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
+            branches: OnceLock::new(),
+            orc: OnceLock::new(),
         }
     }
 
@@ -89,6 +95,16 @@ impl<'a> Context<'a> {
             return kernel.bugs();
         }
         self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
+    }
+
+    /// The direct branches of x86-64 text to the thunks of retpolines and returns.
+    pub(crate) fn branches(&self) -> &Branches {
+        self.branches.get_or_init(|| Branches::read(self.image))
+    }
+
+    /// The unwind tables of x86-64, or the sentence that says why there are none (`None` where there can be none).
+    pub(crate) fn orc(&self) -> Result<&OrcTable, &Option<String>> {
+        self.orc.get_or_init(|| OrcTable::find(self.image)).as_ref()
     }
 
     /// The arm64 alternatives of the image and what it says about capabilities.

@@ -4,8 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use divan::{Bencher, black_box};
+use kvet_btf::check::{Facts, Strength, Subject, check};
 use kvet_btf::kernel::{self, Options, Rules};
-use kvet_btf::strict::{Facts, Subject, check};
 use kvet_btf::{Btf, dump};
 
 fn main() {
@@ -50,7 +50,8 @@ fn as_the_kernel(bencher: Bencher<'_, '_>, name: &str) {
 fn strict(bencher: Bencher<'_, '_>, name: &str) {
     let data = btf(name);
     bencher.bench_local(|| {
-        check(black_box(&data), Subject::Kernel, &Facts::default(), &options(name)).findings.len()
+        let facts = Facts::default();
+        check(black_box(&data), Subject::Kernel, &facts, &options(name), Strength::Strict).findings.len()
     });
 }
 

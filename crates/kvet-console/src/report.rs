@@ -70,9 +70,17 @@ pub enum Kind {
     OutOfMemory,
     /// A slab allocator's complaint about its own objects (`BUG kmalloc-64 ...: Object already free`).
     Slab,
+    /// Not the kernel's: the program that drives the test died (a Go runtime error, `SYZFAIL`), and says so on
+    /// the console.
+    UserSpace,
 }
 
 impl Kind {
+    /// Whether the kernel itself failed, or only a program that it ran.
+    pub fn is_kernel(self) -> bool {
+        self != Kind::UserSpace
+    }
+
     /// The word in output, for example `page-fault`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -106,6 +114,7 @@ impl Kind {
             Kind::Silence => "silence",
             Kind::OutOfMemory => "out-of-memory",
             Kind::Slab => "slab",
+            Kind::UserSpace => "user-space",
         }
     }
 }
@@ -353,6 +362,55 @@ pub struct Report {
     pub panic: Option<String>,
     /// The log was cut or mixed inside the report, so that fields may be missing.
     pub cut: bool,
+    /// Lines at which the same report stands again (quoted twice, replayed by a second console, `dmesg` printed
+    /// into the log); they make no report of their own.
+    pub repeated: Vec<u64>,
+}
+
+impl Report {
+    /// A report that says only its kind and headline.
+    pub fn new(kind: Kind, headline: impl Into<String>) -> Report {
+        Report {
+            kind,
+            headline: headline.into(),
+            details: Vec::new(),
+            span: Span::default(),
+            boot: 0,
+            timestamp: None,
+            arch: None,
+            release: None,
+            build: None,
+            cpu: None,
+            stalled_cpus: Vec::new(),
+            pid: None,
+            comm: None,
+            taint: None,
+            hardware: None,
+            work: None,
+            modules: Vec::new(),
+            phase: Phase::Unknown,
+            trap: None,
+            ip: None,
+            lr: None,
+            registers: Vec::new(),
+            code: None,
+            frames: Vec::new(),
+            traces: Vec::new(),
+            locks: Vec::new(),
+            object: None,
+            source: None,
+            named: None,
+            stacks: Vec::new(),
+            panic: None,
+            cut: false,
+            repeated: Vec::new(),
+        }
+    }
+
+    /// Value of a register, by its name in lower case.
+    pub fn register(&self, name: &str) -> Option<u64> {
+        self.registers.iter().find(|r| r.name == name)?.value
+    }
 }
 
 /// A further trace inside a report.
@@ -448,6 +506,8 @@ pub struct Log {
     pub lines: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Reports that were seen but not kept, because the log has more than a [`crate::Scanner`] keeps.
+    pub skipped: u64,
 }
 
 /// What the streaming parser says as soon as it knows.

@@ -35,7 +35,7 @@ pub use error::{Error, ErrorKind};
 pub use flat::BaseEvidence;
 pub use image::{Arch, Image, Kind};
 pub use kallsyms::{Kallsyms, KallsymsAbsent};
-pub use lines::{InlinedCall, SourceLine};
+pub use lines::{InlinedCall, SourceLine, Variable};
 pub use module::{LoadFault, RelocationFault, RelocationTrouble};
 pub use section::{Access, Section};
 pub use symbol::{Symbol, SymbolKind, SymbolSource, SymbolTable, SymbolTableBuilder};

@@ -11,9 +11,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use gimli::{
-    AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, Section, SectionId, UnitOffset,
-};
+use gimli::{AttributeValue, DebuggingInformationEntry, EndianSlice, LittleEndian, Section, SectionId};
 use object::Endianness;
 use object::elf::{self, Rela64, SectionHeader64};
 use object::read::elf::{CompressionHeader, SectionHeader};
@@ -48,6 +46,10 @@ pub struct InlinedCall {
     /// The line of the call, from 1; 0 when the compiler gave none.
     pub line: u32,
 }
+
+use unit::UnitIndexes;
+pub use variables::Variable;
+pub(crate) use variables::variables;
 
 /// See [`Image::source_line`].
 pub(crate) fn source_line(image: &Image, addr: VirtAddr) -> Option<SourceLine> {
@@ -92,10 +94,12 @@ pub(crate) struct DebugInfo {
     aranges: Vec<UnitRange>,
     /// From the units themselves, collected when an address is in none of those.
     units: OnceLock<Vec<UnitRange>>,
+    /// What was read of units before: the frames of a trace share a few.
+    indexes: UnitIndexes,
 }
 
-/// The sections that lines and functions need.
-const WANTED: [SectionId; 10] = [
+/// The sections that lines, functions and their variables need.
+const WANTED: [SectionId; 12] = [
     SectionId::DebugInfo,
     SectionId::DebugAbbrev,
     SectionId::DebugLine,
@@ -103,6 +107,8 @@ const WANTED: [SectionId; 10] = [
     SectionId::DebugLineStr,
     SectionId::DebugRanges,
     SectionId::DebugRngLists,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
     SectionId::DebugAddr,
     SectionId::DebugStrOffsets,
     SectionId::DebugAranges,
@@ -124,7 +130,12 @@ impl DebugInfo {
         if !sections.contains_key(&SectionId::DebugLine) || !sections.contains_key(&SectionId::DebugInfo) {
             return None;
         }
-        let mut info = DebugInfo { sections, aranges: Vec::new(), units: OnceLock::new() };
+        let mut info = DebugInfo {
+            sections,
+            aranges: Vec::new(),
+            units: OnceLock::new(),
+            indexes: UnitIndexes::default(),
+        };
         info.aranges = aranges(&info.dwarf(image.raw()));
         Some(info)
     }
@@ -143,10 +154,11 @@ impl DebugInfo {
 
     fn lookup(&self, raw: &[u8], addr: u64) -> Option<SourceLine> {
         let dwarf = self.dwarf(raw);
-        let by_aranges = holding(&self.aranges, addr).find_map(|unit| line_in_unit(&dwarf, unit, addr));
+        let line = |unit| self.indexes.get(&dwarf, unit)?.line(&dwarf, unit, addr);
+        let by_aranges = holding(&self.aranges, addr).find_map(line);
         by_aranges.or_else(|| {
             let units = self.units.get_or_init(|| unit_ranges(&dwarf));
-            holding(units, addr).find_map(|unit| line_in_unit(&dwarf, unit, addr))
+            holding(units, addr).find_map(line)
         })
     }
 }
@@ -387,179 +399,7 @@ fn each_range(
     end.is_some_and(|end| found(gimli::Range { begin, end }))
 }
 
-/// The line of an address in one unit, and the functions around it.
-fn line_in_unit(dwarf: &gimli::Dwarf<Slice<'_>>, offset: usize, addr: u64) -> Option<SourceLine> {
-    let header = dwarf.debug_info.header_from_offset(gimli::DebugInfoOffset(offset)).ok()?;
-    let unit = dwarf.unit(header).ok()?;
-    let (file, line) = row(dwarf, &unit, addr)?;
-    let mut chain = functions(dwarf, &unit, addr);
-    let mut function = None;
-    let mut call = None;
-    let mut inlined = Vec::new();
-    // From the innermost outwards: each inlined function's entry says where the next one calls it.
-    while let Some(entry) = chain.pop() {
-        let name = name_of(dwarf, &unit, &entry, 0);
-        match call.take() {
-            None => function = name,
-            Some((file, line)) => inlined.push(InlinedCall { function: name, file, line }),
-        }
-        if entry.tag() == gimli::DW_TAG_inlined_subroutine {
-            call = Some(call_site(dwarf, &unit, &entry));
-        }
-    }
-    Some(SourceLine { file, line, function, inlined })
-}
-
-/// The file and line of the last row at or before an address in the line table.
-fn row(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, addr: u64) -> Option<(String, u32)> {
-    let program = unit.line_program.clone()?;
-    let mut rows = program.rows();
-    let mut last: Option<(u64, u64, u32)> = None;
-    while let Ok(Some((header, row))) = rows.next_row() {
-        if let Some((start, file, line)) = last
-            && start <= addr
-            && addr < row.address()
-        {
-            let file = file_name(dwarf, unit, header, file)?;
-            return Some((file, line));
-        }
-        let line = row.line().map_or(0, |l| u32::try_from(l.get()).unwrap_or(u32::MAX));
-        last = (!row.end_sequence()).then(|| (row.address(), row.file_index(), line));
-    }
-    None
-}
-
-/// A file of the line table as a path, without the directory of the build.
-fn file_name(
-    dwarf: &gimli::Dwarf<Slice<'_>>,
-    unit: &Unit<'_>,
-    header: &gimli::LineProgramHeader<Slice<'_>>,
-    index: u64,
-) -> Option<String> {
-    let file = header.file(index)?;
-    let text = |value| Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned());
-    let name = text(file.path_name())?;
-    if name.starts_with('/') {
-        return Some(without_build_directory(unit, name));
-    }
-    // Directory 0 is the build's own in every version.
-    let directory = match file.directory_index() {
-        0 => None,
-        _ => file.directory(header).and_then(text),
-    };
-    let path = match directory {
-        Some(directory) => format!("{}/{name}", directory.trim_end_matches('/')),
-        None => name,
-    };
-    Some(without_build_directory(unit, path))
-}
-
-fn without_build_directory(unit: &Unit<'_>, path: String) -> String {
-    let Some(build) = &unit.comp_dir else { return path };
-    let build = build.to_string_lossy();
-    let relative = path.strip_prefix(&*build).and_then(|rest| rest.strip_prefix('/'));
-    match relative {
-        Some(relative) if !build.is_empty() => relative.to_owned(),
-        _ => path,
-    }
-}
-
-/// How deep calls are inlined at most; compilers stop long before.
-const DEPTH_MAX: usize = 64;
-
-/// The entries of the function that holds an address and of those inlined there, from the outermost.
-fn functions<'a>(dwarf: &gimli::Dwarf<Slice<'a>>, unit: &Unit<'a>, addr: u64) -> Vec<Entry<'a>> {
-    let mut chain: Vec<Entry<'_>> = Vec::new();
-    let mut budget = Budget::default();
-    let Ok(mut entries) = unit.entries_raw(None) else { return chain };
-    let mut entry = Entry::null();
-    while !entries.is_empty() && !budget.is_spent() {
-        match entries.read_entry(&mut entry) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(_) => break,
-        }
-        budget.spend(1 + entry.attrs().len());
-        // Past the function: nothing else holds the address.
-        if chain.first().is_some_and(|outer| entry.depth() <= outer.depth()) {
-            break;
-        }
-        let is_function = matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine);
-        let holds = |r: gimli::Range| r.begin <= addr && addr < r.end;
-        if is_function && each_range(dwarf, unit, &entry, &mut budget, holds) && chain.len() < DEPTH_MAX {
-            chain.retain(|outer| outer.depth() < entry.depth());
-            chain.push(entry.clone());
-        }
-    }
-    chain
-}
-
-/// Where an inlined function's entry says that it is called.
-fn call_site(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>) -> (Option<String>, u32) {
-    let number = |name| match entry.attr_value(name) {
-        Some(AttributeValue::FileIndex(n) | AttributeValue::Udata(n)) => Some(n),
-        Some(other) => other.udata_value(),
-        None => None,
-    };
-    let file = number(gimli::DW_AT_call_file).and_then(|index| {
-        let header = unit.line_program.as_ref()?.header();
-        file_name(dwarf, unit, header, index)
-    });
-    let line = number(gimli::DW_AT_call_line).and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
-    (file, line)
-}
-
-/// How many references from a function's entry to its declaration are followed: a real one takes two.
-const HOPS: u32 = 8;
-
-/// A function's name: its entry's own, or that of the entry it is an instance of.
-fn name_of(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>, hops: u32) -> Option<String> {
-    if let Some(value) = entry.attr_value(gimli::DW_AT_name) {
-        return Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned());
-    }
-    if hops == HOPS {
-        return None;
-    }
-    let origin = entry
-        .attr_value(gimli::DW_AT_abstract_origin)
-        .or_else(|| entry.attr_value(gimli::DW_AT_specification))?;
-    match origin {
-        AttributeValue::UnitRef(offset) => name_at(dwarf, unit, offset, hops + 1),
-        // An LTO link inlines across units.
-        AttributeValue::DebugInfoRef(offset) => {
-            let header = unit_header_around(dwarf, offset.0)?;
-            let other = dwarf.unit(header).ok()?;
-            name_at(dwarf, &other, gimli::DebugInfoOffset(offset.0).to_unit_offset(&other.header)?, hops + 1)
-        }
-        _ => None,
-    }
-}
-
-fn name_at(
-    dwarf: &gimli::Dwarf<Slice<'_>>,
-    unit: &Unit<'_>,
-    offset: UnitOffset,
-    hops: u32,
-) -> Option<String> {
-    let entry = unit.entry(offset).ok()?;
-    name_of(dwarf, unit, &entry, hops)
-}
-
-/// The header of the unit that an offset lies in.
-fn unit_header_around<'a>(
-    dwarf: &gimli::Dwarf<Slice<'a>>,
-    offset: usize,
-) -> Option<gimli::UnitHeader<Slice<'a>>> {
-    let mut found = None;
-    let mut headers = dwarf.units();
-    while let Ok(Some(header)) = headers.next() {
-        if header.debug_info_offset()?.0 > offset {
-            break;
-        }
-        found = Some(header);
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests;
+mod unit;
+mod variables;

@@ -7,10 +7,11 @@ use kvet_image::Image;
 use crate::TableReport;
 use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
+use crate::btf;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::lists::Branches;
 use crate::orc::OrcTable;
-use crate::sites::Branches;
 use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    /// How its BTF is to be judged.
+    pub btf: btf::Policy<'a>,
     kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
@@ -40,6 +43,7 @@ impl<'a> Context<'a> {
         Context {
             image,
             kernel,
+            btf: btf::Policy::default(),
             kernel_context: None,
             x86_alternatives: OnceLock::new(),
             x86_kernel: x86::KernelFacts::default(),
@@ -51,6 +55,12 @@ impl<'a> Context<'a> {
             branches: OnceLock::new(),
             orc: OnceLock::new(),
         }
+    }
+
+    /// The same with another policy for BTF than the default.
+    #[must_use]
+    pub fn with_btf(self, btf: btf::Policy<'a>) -> Self {
+        Context { btf, ..self }
     }
 
     /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.

@@ -3,7 +3,7 @@
 use kvet_finding::{Finding, Severity};
 use kvet_image::{Image, Kind, VirtAddr};
 
-use crate::sites::{limit, place};
+use crate::lists::{limit, place};
 use crate::{Bounds, TableReport};
 
 /// Finds a table, or makes the report that says why it is not there; `Err(None)` for a module without one.

@@ -15,7 +15,7 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::{Image, VirtAddr};
 
 use crate::entries::{Examination, is_identifier, is_in_image, locate};
-use crate::sites::place;
+use crate::lists::place;
 use crate::{Bounds, Context, Table, TableReport};
 
 const NAME: &str = "exports";

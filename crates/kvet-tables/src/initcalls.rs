@@ -14,7 +14,7 @@
 use kvet_image::{Kind, VirtAddr};
 
 use crate::entries::{Examination, locate};
-use crate::sites::{distances, place};
+use crate::lists::{distances, place};
 use crate::{Context, Table, TableReport};
 
 const NAME: &str = "initcalls";

@@ -19,6 +19,7 @@ pub mod features;
 pub mod initcalls;
 pub mod jump_labels;
 pub mod kallsyms;
+pub mod lists;
 pub mod mcount;
 pub mod orc;
 pub mod parameters;
@@ -28,9 +29,9 @@ mod pointers_real;
 #[cfg(test)]
 mod realkernels;
 mod release;
+pub mod relocations;
 mod runs;
 pub mod runtime_constants;
-mod scan;
 pub mod sites;
 pub mod static_calls;
 mod table;

@@ -18,8 +18,9 @@
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
 use crate::entries::{Examination, locate};
-use crate::sites::{hex, place};
-use crate::{Bounds, Context, LocatedBy, Table, TableReport, runs, scan};
+use crate::lists::{hex, place};
+use crate::runs::{self, Likeness, Shape};
+use crate::{Bounds, Context, LocatedBy, Table, TableReport};
 
 const NAME: &str = "mcount";
 const SIZE: u64 = 8;
@@ -58,18 +59,20 @@ impl Table for Mcount {
     }
 }
 
-/// In a flat arm64 Image nothing may name it; pointers to two nops, one after the other, are nothing else.
+/// Pointers to two nops, one after the other. Arrays of functions look the same and have some hundred at most; a
+/// relocation table has one in three words, which a hole of one entry does not bridge.
+const SHAPE: Shape = Shape { entry: SIZE, align: 8, fewest: 4096, hole: 1, dense: true };
+
+/// In a flat arm64 Image nothing may name it.
 fn by_form(image: &Image) -> Option<Bounds> {
     if image.arch() != Arch::Arm64 || !runs::is_coarse(image) {
         return None;
     }
     let is_entry = |at: VirtAddr| {
-        at.0.is_multiple_of(8)
-            && image
-                .u64(at)
-                .is_some_and(|site| site >> 48 == 0xffff && arm64_site(image, VirtAddr(site)).is_some())
+        let site = image.u64(at).filter(|site| site >> 48 == 0xffff);
+        site.is_some_and(|site| arm64_site(image, VirtAddr(site)).is_some())
     };
-    let run = scan::longest(image, SIZE, &is_entry)?;
+    let run = runs::find(&runs::data_in_file(image), SHAPE, |at| Likeness::entry_if(is_entry(at)))?;
     Some(Bounds { start: run.start, end: run.end, located_by: LocatedBy::Scan })
 }
 

@@ -13,12 +13,14 @@ use std::collections::HashMap;
 use kvet_image::{Arch, Image, VirtAddr};
 
 use crate::entries::{Examination, locate};
-use crate::sites::hex;
+use crate::lists::hex;
 use crate::{Bounds, Context, Table, TableReport};
 
 const NAME: &str = "paravirt";
 /// `struct paravirt_patch_site`: u64 instr, u8 type, u8 len, and 6 bytes of padding.
 const SIZE: u64 = 16;
+/// Bytes of the fields.
+const FIELDS: usize = 10;
 
 /// The table `paravirt`.
 pub struct Paravirt;
@@ -43,13 +45,26 @@ impl Table for Paravirt {
 }
 
 fn check(image: &Image, bounds: &Bounds) -> TableReport {
-    let mut examination = Examination::new(image, NAME, bounds, SIZE, "paravirt/size");
+    // Up to 5.10 the last entry comes without its padding.
+    let (entries, last) = bounds.bytes(image).unwrap_or(&[]).as_chunks::<16>();
+    let mut entries = entries.to_vec();
+    let whole =
+        Bounds { end: VirtAddr(bounds.start.0.wrapping_add(entries.len() as u64 * SIZE)), ..bounds.clone() };
+    let unpadded = (FIELDS..SIZE as usize).contains(&last.len());
+    let mut examination =
+        Examination::new(image, NAME, if unpadded { &whole } else { bounds }, SIZE, "paravirt/size");
+    if unpadded {
+        let mut padded = [0; SIZE as usize];
+        padded[..last.len()].copy_from_slice(last);
+        entries.push(padded);
+        examination.report.entries += 1;
+    }
+    let entries = entries.as_slice();
     let ops = operations(image);
     if ops.is_none() {
         let why = "nothing names pv_ops: that the types agree with the sites is checked among them only";
         examination.report.skipped.push(why.into());
     }
-    let (entries, _) = bounds.bytes(image).unwrap_or(&[]).as_chunks::<16>();
     let calls = entries.iter().map(|entry| called(image, site(entry)));
     let base = ops.or_else(|| vote(entries, calls));
     for (index, raw) in (0..).zip(entries) {
@@ -89,7 +104,8 @@ fn called(image: &Image, site: VirtAddr) -> Option<(VirtAddr, u8)> {
     let bytes = image.bytes_up_to(site, 7);
     let signed = |bytes: &[u8]| Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?)));
     match bytes {
-        [0xff, 0x15, disp @ ..] => {
+        // A tail call, too: 5.10 has two of them.
+        [0xff, 0x15 | 0x25, disp @ ..] => {
             let next = VirtAddr(site.0.wrapping_add(6));
             Some((next.wrapping_offset(signed(disp.get(..4)?)?), 6))
         }
@@ -107,7 +123,7 @@ fn entry(examination: &mut Examination<'_>, index: u64, raw: &[u8; 16], base: Op
     }
     let Some((pointer, length)) = called(image, site) else {
         let found = hex(image.bytes_up_to(site, 7));
-        let message = format!("the site holds no call through a pointer: found {found}");
+        let message = format!("the site holds no call or jmp through a pointer: found {found}");
         return examination.error("paravirt/opcode", index, site, message);
     };
     if len != length {

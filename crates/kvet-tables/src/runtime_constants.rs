@@ -13,7 +13,7 @@
 use kvet_image::{Arch, Image, Section, VirtAddr};
 
 use crate::entries::Examination;
-use crate::sites::{distances, hex};
+use crate::lists::{distances, hex};
 use crate::{Bounds, Context, LocatedBy, Table, TableReport};
 
 const NAME: &str = "runtime-constants";

@@ -11,7 +11,7 @@
 use kvet_image::{Kind, VirtAddr};
 
 use crate::entries::{Examination, is_identifier, locate};
-use crate::sites::{distances, place};
+use crate::lists::{distances, place};
 use crate::{Context, Table, TableReport};
 
 const NAME: &str = "tracepoints";

@@ -1,11 +1,13 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
+mod boot;
 mod btf;
 mod check;
 mod cli;
 mod exit;
 mod progress;
 mod render;
+mod runs;
 mod text;
 
 use clap::Parser;
@@ -15,6 +17,8 @@ fn main() -> std::process::ExitCode {
     let color = cli.color;
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
+        cli::Command::Boot(args) => boot::run(&args, color),
+        cli::Command::Runs(args) => runs::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),

@@ -23,6 +23,16 @@ pub(crate) fn is_b(word: u32) -> bool {
     word & 0xfc00_0000 == 0x1400_0000
 }
 
+/// Whether an instruction is `bl`.
+pub(crate) fn is_bl(word: u32) -> bool {
+    word & 0xfc00_0000 == 0x9400_0000
+}
+
+/// Whether an instruction is `blr`, or one of its forms with pointer authentication (`blraa`, `blraaz`, ...).
+pub(crate) fn is_blr(word: u32) -> bool {
+    word & 0xfeff_f000 == 0xd63f_0000
+}
+
 /// Whether an instruction is `adrp` (`aarch64_insn_is_adrp`).
 pub(crate) fn is_adrp(word: u32) -> bool {
     word & 0x9f00_0000 == 0x9000_0000
@@ -147,14 +157,14 @@ pub(crate) fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
     bytes.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]))
 }
 
-pub(super) fn code(image: &Image, address: VirtAddr, bytes: &[u8]) -> Code {
+pub(super) fn code(image: Option<&Image>, address: VirtAddr, bytes: &[u8]) -> Code {
     let lines =
         words(bytes).zip(0_u64..).map(|(word, i)| line(image, VirtAddr(address.0.wrapping_add(i * 4)), word));
     Code { address, bytes: bytes.to_vec(), lines: lines.collect() }
 }
 
 /// One instruction as text: `b swap_writepage+0x3c`, `mrs x0, sp_el0`, `.inst 0xffffffff`.
-fn line(image: &Image, addr: VirtAddr, word: u32) -> String {
+fn line(image: Option<&Image>, addr: VirtAddr, word: u32) -> String {
     let mut raw = String::new();
     let formatted = decoder::decode(word)
         .is_some_and(|insn| disarm64::format_insn::format_insn_pc(addr.0, &mut raw, &insn).is_ok());
@@ -170,8 +180,8 @@ fn line(image: &Image, addr: VirtAddr, word: u32) -> String {
 }
 
 /// Puts a name in the place of the address that ends a line.
-fn with_target(image: &Image, text: &str, target: VirtAddr) -> String {
-    let (Some(name), Some(at)) = (image.symbolize(target), text.rfind("0x")) else {
+fn with_target(image: Option<&Image>, text: &str, target: VirtAddr) -> String {
+    let (Some(name), Some(at)) = (image.and_then(|i| i.symbolize(target)), text.rfind("0x")) else {
         return text.to_owned();
     };
     // `name+0x1c/0x60 [module]` without the size, which says nothing about a jump.
@@ -286,14 +296,14 @@ mod tests {
         let mut state = 0x1234_5678_9abc_def0_u64;
         for _ in 0..200_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            assert!(!line(&image, HERE, (state >> 32) as u32).is_empty());
+            assert!(!line(Some(&image), HERE, (state >> 32) as u32).is_empty());
         }
     }
 
     #[test]
     fn lines_read_as_people_write_them() {
         let image = crate::alternatives::arm64::testing::Build::new().image();
-        let text = |word| line(&image, HERE, word);
+        let text = |word| line(Some(&image), HERE, word);
         assert_eq!(text(NOP), "nop");
         assert_eq!(text(ISB), "isb");
         assert_eq!(text(0xd421_0000), "brk #0x800");

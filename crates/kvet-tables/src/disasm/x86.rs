@@ -89,7 +89,7 @@ pub fn decode_one(address: VirtAddr, bytes: &[u8]) -> Option<Instruction> {
     (!instruction.is_invalid()).then_some(instruction)
 }
 
-pub(super) fn code(image: &Image, address: VirtAddr, bytes: &[u8]) -> Code {
+pub(super) fn code(image: Option<&Image>, address: VirtAddr, bytes: &[u8]) -> Code {
     let mut printer = Printer::new();
     let mut lines = Vec::new();
     let mut offset = 0;
@@ -130,8 +130,8 @@ impl Printer {
         Printer { formatter, target }
     }
 
-    fn line(&mut self, image: &Image, instruction: &Instruction) -> String {
-        let named = relative_target(instruction).and_then(|at| Some((at, place(image, VirtAddr(at))?)));
+    fn line(&mut self, image: Option<&Image>, instruction: &Instruction) -> String {
+        let named = relative_target(instruction).and_then(|at| Some((at, place(image?, VirtAddr(at))?)));
         *self.target.borrow_mut() = named;
         let mut text = String::new();
         self.formatter.format(instruction, &mut text);
@@ -199,7 +199,7 @@ mod tests {
             0xeb, 0x48, 0xe8, 0x09, 0, 0, 0, 0x48, 0x89, 0xdf, 0x8b, 0x05, 0xff, 0xff, 0xff, 0xff, 0x06,
             0x66, 0x90,
         ];
-        let lines = code(&image, VirtAddr(0xffff_ffff_8100_0000), &bytes).lines;
+        let lines = code(Some(&image), VirtAddr(0xffff_ffff_8100_0000), &bytes).lines;
         assert_eq!(
             lines,
             [

@@ -4,7 +4,7 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::{Image, Kind, VirtAddr};
 
 use super::read::{Entry, Frame, Layout, OrcTable, SIZE, decode};
-use crate::sites::{limit, place};
+use crate::lists::{limit, place};
 use crate::{Bounds, Context, TableReport, disasm};
 
 const NAME: &str = "orc";
@@ -237,7 +237,7 @@ impl Checker<'_> {
 /// The return sites, by address.
 fn returns(context: &Context<'_>) -> Option<Vec<VirtAddr>> {
     let bounds = Bounds::locate(context.image, ".return_sites", "__return_sites", "__return_sites_end")?;
-    let (mut sites, _) = crate::sites::distances(bounds.bytes(context.image)?, bounds.start);
+    let (mut sites, _) = crate::lists::distances(bounds.bytes(context.image)?, bounds.start);
     sites.sort();
     Some(sites)
 }

@@ -2,7 +2,7 @@
 
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
-use crate::sites::distances;
+use crate::lists::distances;
 use crate::{Bounds, release};
 
 /// Bytes of an entry, in every version.

@@ -1,0 +1,122 @@
+//! Faults on bad addresses, as the architectures announce them before `die()`.
+//!
+//! x86 `BUG: kernel NULL pointer dereference, address: ...`, `BUG: unable to handle page fault for address: ...`, before 5.1
+//! `BUG: unable to handle kernel paging request at ...` (arch/x86/mm/fault.c, `show_fault_oops`); arm, arm64, riscv, mips,
+//! loongarch, sparc, alpha, sh `Unable to handle kernel ... at virtual address ...`; powerpc `BUG: Unable to handle kernel data access
+//! on write at ...`; s390 `Unable to handle kernel pointer dereference in virtual kernel address space`; parisc `Kernel Fault:`; arm
+//! `Unhandled fault: ... (0x...) at 0x...`.
+
+use super::{Family, Start, Sure};
+use crate::body::frame;
+use crate::line::Line;
+use crate::open::{Open, Taken};
+use crate::report::{Arch, Kind, Trap};
+use crate::text::{after, dec32, take_hex};
+
+pub(crate) static FAMILY: Family = Family {
+    anchors: &["nable to handle", "NULL pointer", "nhandled ", "Fault: Code", "tried to execute", "SMEP?"],
+    begin,
+    line,
+};
+
+fn begin(line: &Line<'_>) -> Option<Start> {
+    let text = line.text();
+    // Words of x86 before the headline, `kernel tried to execute NX-protected page - exploit attempt? (uid: 0)`.
+    if text.starts_with("kernel tried to execute NX-protected page")
+        || text.starts_with("unable to execute userspace code (SMEP?)")
+    {
+        return Some(Start::new(Kind::PageFault, line, Sure::Preamble));
+    }
+    let (cpu, body) = match text.strip_prefix("CPU ") {
+        Some(rest) => (
+            dec32(rest),
+            rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([' ', ',']),
+        ),
+        None => (None, text),
+    };
+    let words = body.strip_prefix("BUG: ").unwrap_or(body);
+    let known = words.starts_with("unable to handle kernel")
+        || words.starts_with("unable to handle page fault for address")
+        || words.starts_with("Unable to handle kernel")
+        || words.starts_with("kernel NULL pointer dereference")
+        || words.starts_with("Kernel NULL pointer dereference")
+        || words.starts_with("Unable to handle unknown paging fault")
+        || words.starts_with("Kernel Fault: Code=")
+        || (words.starts_with("Unhandled fault: ") && words.contains(" at 0x"))
+        || words.starts_with("Unhandled prefetch abort: ")
+        || words.starts_with("Unable to handle paging request");
+    if !known {
+        return None;
+    }
+    let mut start = Start::new(Kind::PageFault, line, Sure::Certain);
+    start.report.cpu = cpu;
+    let trap = start.report.trap.get_or_insert_with(Trap::default);
+    describe(words, trap);
+    if words.starts_with("Unhandled fault: ") && words.contains(" fault (0x") {
+        start.report.arch = Some(Arch::Arm);
+    }
+    // mips and loongarch put the place into the headline: `, epc == 8010..., ra == 8011...`.
+    for (mark, arch) in [(", epc == ", Arch::Mips), (", era == ", Arch::Loongarch)] {
+        if let Some((address, _)) = after(words, mark).and_then(take_hex) {
+            start.report.arch = Some(arch);
+            start.report.named =
+                Some(crate::report::Frame { address: Some(address), reliable: true, ..Default::default() });
+        }
+    }
+    if words.starts_with("Kernel Fault: Code=") {
+        start.report.named = None;
+    }
+    Some(start)
+}
+
+/// The address and access that a headline names.
+pub(crate) fn describe(words: &str, trap: &mut Trap) {
+    let marks = ["for address: ", "address: ", "virtual address ", "data at address ", " at 0x", " at "];
+    if trap.address.is_none() {
+        trap.address = marks.iter().find_map(|m| after(words, m).and_then(take_hex)).map(|a| a.0);
+    }
+    if words.contains(" on write") || words.contains("write to read-only") {
+        trap.fault.write = Some(true);
+    } else if words.contains(" on read") || words.contains("read from unreadable") {
+        trap.fault.write = Some(false);
+    }
+    if words.contains("execute from non-executable")
+        || words.contains("instruction fetch")
+        || words.contains("execution of ")
+    {
+        trap.fault.fetch = Some(true);
+    }
+}
+
+fn line(open: &mut Open, line: &Line<'_>) -> Taken {
+    let text = line.text();
+    // Kernels before 4.20 printed the headline in pieces, each of which another CPU may part.
+    let cut = open.report.headline.trim_end().ends_with("handle kernel");
+    if cut && (text.starts_with("paging request at ") || text.starts_with("NULL pointer dereference at ")) {
+        open.report.headline = format!("{} {text}", open.report.headline.trim_end());
+        describe(text, open.report.trap.get_or_insert_with(Trap::default));
+        return Taken::Headline;
+    }
+    if let Some(rest) = text.strip_prefix("IP: ") {
+        if let Some(frame) = frame::at_start(rest).filter(|f| f.symbol.is_empty()) {
+            open.section().ip.get_or_insert(frame);
+            return Taken::Facts;
+        }
+    }
+    super::detail_of(
+        open,
+        line,
+        &[
+            "KASAN: ",
+            "kernel tried to execute",
+            "unable to execute userspace code",
+            "[#PF] ",
+            "BUG: unable to handle",
+            "Bad pagetable",
+            "Thread overran stack",
+            "Oops: ",
+            "This address is ",
+            "This is due to ",
+        ],
+    )
+}

@@ -1,0 +1,741 @@
+//! The streaming parser: bytes in, events out, a log at the end.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use crate::anchors::ANCHORS;
+use crate::body;
+use crate::boot::{self, Begin, Going};
+use crate::family::{self, Family, Start, Sure};
+use crate::line::{self, Line, MAX_LINE, Origin, Part};
+use crate::open::{Open, Role, Taken};
+use crate::relate::{self, Relation};
+use crate::report::{Event, Kind, Log, Phase, Report, Span};
+
+/// Reports kept when nothing else is said.
+const MAX_REPORTS: usize = 20_000;
+/// Reports that may be open at once: one a CPU or task that prints.
+const MAX_OPEN: usize = 64;
+/// Lines that one report may take.
+const MAX_TAKEN: u32 = 50_000;
+/// Bytes kept of what was skipped, to know a boot's last line.
+const TAIL: usize = 4096;
+
+/// Reads a console log piece by piece.
+///
+/// Memory is bounded by the reports kept (at most [`Scanner::keep`]) and the longest one allowed, not by the log.
+///
+/// ```
+/// let mut scanner = kvet_console::Scanner::new();
+/// let mut events = scanner.feed(b"[    1.0");
+/// events.extend(scanner.feed(b"00000] Kernel panic - not syncing: No working init found.\n"));
+/// assert!(matches!(events.last(), Some(kvet_console::Event::Began { .. })));
+/// let (_, log) = scanner.finish();
+/// assert_eq!(log.reports[0].kind, kvet_console::Kind::Rootfs);
+/// ```
+pub struct Scanner {
+    carry: Vec<u8>,
+    /// Offset of the byte that is read next.
+    offset: u64,
+    /// Lines read.
+    number: u64,
+    open: Vec<Open>,
+    going: Option<Going>,
+    log: Log,
+    keep: usize,
+    events: Option<Vec<Event>>,
+    /// Reports by what makes them the same.
+    seen: HashMap<u64, usize>,
+    /// The end of what was read, and the number of its last line.
+    tail: Vec<u8>,
+    tail_line: u64,
+    /// Lines that must be read one by one, for what they are not.
+    slow_lines: u32,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// A parser at the start of a log.
+    pub fn new() -> Scanner {
+        Scanner {
+            carry: Vec::new(),
+            offset: 0,
+            number: 0,
+            open: Vec::new(),
+            going: None,
+            log: Log::default(),
+            keep: MAX_REPORTS,
+            events: Some(Vec::new()),
+            seen: HashMap::new(),
+            tail: Vec::new(),
+            tail_line: 0,
+            slow_lines: 0,
+        }
+    }
+
+    /// Keeps at most `reports` reports in the [`Log`]; further ones are only told as events and counted.
+    pub fn keep(mut self, reports: usize) -> Scanner {
+        self.keep = reports;
+        self
+    }
+
+    /// Makes no events: for who reads a whole log at once.
+    pub(crate) fn silent(mut self) -> Scanner {
+        self.events = None;
+        self
+    }
+
+    /// Reads more of the log.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
+        self.take(bytes);
+        self.events.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The log is at its end.
+    pub fn finish(mut self) -> (Vec<Event>, Log) {
+        let carry = std::mem::take(&mut self.carry);
+        if !carry.is_empty() {
+            self.block(&carry);
+        }
+        for open in std::mem::take(&mut self.open) {
+            self.close(open);
+        }
+        let last = self.last_line(&[]);
+        if let Some(mut going) = self.going.take().or_else(|| last.as_ref().map(|_| Going::default())) {
+            going.boot.span.end = self.offset;
+            going.boot.span.last_line = self.number;
+            if going.boot.span.first_line == 0 {
+                going.boot.span.first_line = 1;
+            }
+            if going.init_started && going.boot.phase == Phase::Init {
+                going.boot.phase = Phase::UserSpace;
+            }
+            self.log.boots.push(going.end(false, last));
+        }
+        // Reports end in another order than they begin.
+        self.log.reports.sort_by_key(|r| r.span.start);
+        self.log.lines = self.number;
+        self.log.bytes = self.offset;
+        (self.events.unwrap_or_default(), self.log)
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        if !self.carry.is_empty() {
+            let end = memchr(b'\n', bytes).map(|i| i + 1);
+            let room = MAX_LINE.saturating_sub(self.carry.len());
+            let n = end.unwrap_or(bytes.len()).min(room);
+            self.carry.extend_from_slice(&bytes[..n]);
+            bytes = &bytes[n..];
+            if end == Some(n) || self.carry.len() >= MAX_LINE {
+                let carry = std::mem::take(&mut self.carry);
+                self.block(&carry);
+                self.carry = carry;
+                self.carry.clear();
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            if !self.carry.is_empty() {
+                return;
+            }
+        }
+        let whole = memrchr(b'\n', bytes).map_or(0, |i| i + 1);
+        // A line without end is read in pieces.
+        let rest = bytes.len() - whole;
+        let whole = if rest >= MAX_LINE { whole + rest / MAX_LINE * MAX_LINE } else { whole };
+        self.block(&bytes[..whole]);
+        self.carry.extend_from_slice(&bytes[whole..]);
+    }
+
+    /// Reads whole lines.
+    fn block(&mut self, block: &[u8]) {
+        if block.is_empty() {
+            return;
+        }
+        let mut at = 0;
+        while at < block.len() {
+            if self.open.is_empty() && self.slow_lines == 0 {
+                let Some(hit) = ANCHORS.find(&block[at..]) else {
+                    self.skip(&block[at..]);
+                    break;
+                };
+                let start = memrchr(b'\n', &block[at..at + hit]).map_or(at, |i| at + i + 1);
+                self.skip(&block[at..start]);
+                at = start;
+            }
+            self.slow_lines = self.slow_lines.saturating_sub(1);
+            let limit = block.len().min(at + MAX_LINE);
+            let end = memchr(b'\n', &block[at..limit]).map_or(limit, |i| at + i + 1);
+            self.physical(block, at, end);
+            at = end;
+        }
+        let from = block.len().saturating_sub(TAIL);
+        if from == 0 {
+            let excess = (self.tail.len() + block.len()).saturating_sub(TAIL);
+            self.tail.drain(..excess.min(self.tail.len()));
+        } else {
+            self.tail.clear();
+        }
+        self.tail.extend_from_slice(&block[from..]);
+        self.tail_line = self.number;
+    }
+
+    fn skip(&mut self, bytes: &[u8]) {
+        self.number += memchr_iter(b'\n', bytes).count() as u64;
+        self.offset += bytes.len() as u64;
+    }
+
+    /// Reads one physical line, `block[at..end]`.
+    fn physical(&mut self, block: &[u8], at: usize, end: usize) {
+        let raw = &block[at..end];
+        let start = self.offset;
+        self.offset += raw.len() as u64;
+        self.number += 1;
+        let text = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let pieces = text.split(|b| *b == b'\r');
+        for piece in pieces {
+            let clean = line::sanitize(piece);
+            line::parts(&clean, |part| {
+                let line = Line { number: self.number, start, end: self.offset, part };
+                self.message(&line, &block[..at]);
+            });
+        }
+        // A piece of a line that never ends is no line.
+        if !raw.ends_with(b"\n") && raw.len() == MAX_LINE {
+            self.number -= 1;
+        }
+    }
+
+    /// Reads one message.
+    fn message(&mut self, line: &Line<'_>, before: &[u8]) {
+        let here = self.stream_of(line);
+        // Most lines of a report are frames, and nothing else.
+        let in_trace = here.is_some_and(|i| {
+            let open = &mut self.open[i];
+            !open.ended && !open.preamble && open.section().in_trace
+        });
+        if !(in_trace && body::trace::looks_like_frame(line.text())) {
+            let anchored = ANCHORS.find(line.text().as_bytes()).is_some();
+            if anchored {
+                self.note_boot(line, before);
+            }
+            self.user_space_begins(line);
+            // The beginning of a boot has closed what was open.
+            let here = here.filter(|i| *i < self.open.len());
+            if here.is_some_and(|i| self.rejoin(i, line)) {
+                return;
+            }
+            if let Some((start, family)) = anchored.then(|| family::begin(line)).flatten() {
+                self.headline(start, family, line, here);
+                return;
+            }
+        }
+        let here = here.filter(|i| *i < self.open.len());
+        self.body(line, here);
+        self.give_up();
+    }
+
+    /// The open report whose CPU or task printed the line.
+    fn stream_of(&self, line: &Line<'_>) -> Option<usize> {
+        let caller = line.part.caller;
+        self.open.iter().position(|o| o.caller == caller || (o.guest.is_some() && o.guest == caller))
+    }
+
+    /// A line without a headline: the open report that it belongs to reads it.
+    fn body(&mut self, line: &Line<'_>, here: Option<usize>) {
+        let index = here.or_else(|| self.invite(line));
+        for (i, open) in self.open.iter_mut().enumerate() {
+            if Some(i) == index {
+                continue;
+            }
+            open.strange = open.strange.saturating_add(1);
+        }
+        let Some(index) = index else { return };
+        let open = &mut self.open[index];
+        let taken = if open.taken < MAX_TAKEN { body::read(open, line) } else { Taken::No };
+        if taken == Taken::No {
+            open.strange = open.strange.saturating_add(1);
+            open.adjacent = false;
+            return;
+        }
+        open.extend_to(line);
+        open.adjacent = true;
+        open.remember(line, taken);
+        if open.unproven && matches!(taken, Taken::Identity | Taken::Frame | Taken::Registers) {
+            open.unproven = false;
+        }
+        self.announce(index);
+    }
+
+    /// A line of a caller that no report has: another CPU that answers a stall's NMI.
+    fn invite(&mut self, line: &Line<'_>) -> Option<usize> {
+        line.part.caller?;
+        if !line.text().starts_with("NMI backtrace for cpu ") {
+            return None;
+        }
+        let index = self.open.iter().rposition(|o| !o.preamble && relate::asks_others(o.report.kind))?;
+        self.open[index].guest = line.part.caller;
+        Some(index)
+    }
+
+    /// A headline: it belongs to an open report, or begins another one.
+    fn headline(&mut self, start: Start, family: &'static Family, line: &Line<'_>, here: Option<usize>) {
+        for open in &mut self.open {
+            open.strange = open.strange.saturating_add(1);
+        }
+        if let Some(index) = here {
+            let relation = relate::relate(&self.open[index], &start, line);
+            match relation {
+                Relation::Detail => {
+                    relate::absorb(&mut self.open[index], start, line);
+                    self.belongs(index, line, Taken::Detail);
+                    return;
+                }
+                Relation::Panic => {
+                    let open = &mut self.open[index];
+                    open.report.panic = Some(start.report.headline);
+                    open.ended = false;
+                    open.begin_section(Role::Panic, line.text());
+                    self.belongs(index, line, Taken::Mark);
+                    if let Some(going) = &mut self.going {
+                        going.panicked = true;
+                    }
+                    return;
+                }
+                Relation::Becomes => {
+                    let boot = self.open[index].report.boot;
+                    let phase = self.open[index].report.phase.clone();
+                    relate::become_of(&mut self.open[index], start, family, line);
+                    self.open[index].report.boot = boot;
+                    self.open[index].report.phase = phase;
+                    self.belongs(index, line, Taken::Headline);
+                    return;
+                }
+                Relation::Ignore => {
+                    let open = &mut self.open[index];
+                    let taken = body::read(open, line);
+                    if taken != Taken::No {
+                        self.belongs(index, line, taken);
+                    }
+                    return;
+                }
+                Relation::Another => {
+                    let mut open = self.open.remove(index);
+                    open.report.cut |=
+                        !open.ended && !open.has_place() && relate::is_exception(open.report.kind);
+                    self.close(open);
+                }
+            }
+        }
+        // Without printk's mark, where the log has it elsewhere, user space speaks as well as the kernel.
+        let marked = line.part.origin == Origin::Kernel;
+        let sure = match start.sure {
+            Sure::Kernel if !marked => Sure::Trace,
+            sure => sure,
+        };
+        if self.open.len() >= MAX_OPEN {
+            let oldest = self.open.remove(0);
+            self.close(oldest);
+        }
+        let mut report = start.report;
+        if let Some(going) = &mut self.going {
+            report.phase = going.boot.phase.clone();
+            report.boot = self.log.boots.len();
+            report.release = going.boot.release.clone();
+            if report.kind == Kind::Panic {
+                going.panicked = true;
+            }
+        } else if marked {
+            self.begin_boot(line, None);
+        }
+        let mut open = Open::new(report, family, line);
+        open.preamble = matches!(sure, Sure::Preamble | Sure::Lone);
+        open.report.cut |= sure == Sure::Preamble;
+        open.unproven = sure == Sure::Trace;
+        open.remember(line, Taken::Headline);
+        self.open.push(open);
+        if sure == Sure::Lone {
+            self.open.last_mut().into_iter().for_each(|o| o.report.cut = false);
+        }
+        self.announce(self.open.len() - 1);
+    }
+
+    fn belongs(&mut self, index: usize, line: &Line<'_>, taken: Taken) {
+        let open = &mut self.open[index];
+        open.extend_to(line);
+        open.adjacent = true;
+        open.remember(line, taken);
+        self.announce(index);
+    }
+
+    /// Tells the outside of a report that is one.
+    fn announce(&mut self, index: usize) {
+        let Some(events) = &mut self.events else { return };
+        let open = &mut self.open[index];
+        if !open.announced && !open.unproven && !open.preamble {
+            open.announced = true;
+            events.push(Event::Began { kind: open.report.kind, headline: open.report.headline.clone() });
+        }
+    }
+
+    /// Closes reports to which nothing has come for long.
+    fn give_up(&mut self) {
+        let mut index = 0;
+        while index < self.open.len() {
+            let open = &self.open[index];
+            let separate = open.caller.is_some();
+            let limit = match () {
+                () if open.preamble || open.unproven => {
+                    if separate {
+                        60
+                    } else {
+                        16
+                    }
+                }
+                () if open.ended => {
+                    if separate {
+                        120
+                    } else {
+                        24
+                    }
+                }
+                () => {
+                    if separate {
+                        400
+                    } else {
+                        80
+                    }
+                }
+            };
+            if open.strange > limit {
+                let open = self.open.remove(index);
+                self.close(open);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// A report is complete: it is kept, told, or found to have been nothing.
+    fn close(&mut self, open: Open) {
+        let announced_only = open.preamble && open.report.cut;
+        if announced_only || (open.unproven && open.frame_count() < 2) {
+            return;
+        }
+        let began = open.announced;
+        let mut report = open.finish();
+        relate::settle_phase(&mut report);
+        if report.release.is_none() {
+            report.release = self.going.as_ref().and_then(|g| g.boot.release.clone());
+        }
+        if report.arch.is_none() {
+            report.arch = self.going.as_ref().and_then(|g| g.boot.arch);
+        }
+        self.keep_report(report, began);
+    }
+
+    fn keep_report(&mut self, report: Report, began: bool) {
+        let key = identity(&report);
+        if let Some(&first) = self.seen.get(&key) {
+            let repeated = &mut self.log.reports[first].repeated;
+            if repeated.len() < 1024 {
+                repeated.push(report.span.first_line);
+            }
+            return;
+        }
+        if let Some(events) = &mut self.events {
+            if !began {
+                events.push(Event::Began { kind: report.kind, headline: report.headline.clone() });
+            }
+            events.push(Event::Report(Box::new(report.clone())));
+        }
+        if self.log.reports.len() >= self.keep {
+            self.log.skipped += 1;
+            return;
+        }
+        let at = self.log.reports.len();
+        self.seen.insert(key, at);
+        self.log.reports.push(report);
+    }
+
+    /// The rest of a line that a mailer has wrapped.
+    fn rejoin(&mut self, index: usize, line: &Line<'_>) -> bool {
+        if !is_wrapped(&self.open[index], line) {
+            return false;
+        }
+        let open = &mut self.open[index];
+        let text = format!("{} {}", open.last_text, line.text());
+        let part = Part {
+            text: &text,
+            timestamp: open.last_stamped.then_some(0.0),
+            width: line.part.width,
+            ..line.part
+        };
+        let joined = Line { part, ..*line };
+        let taken = match open.last {
+            Taken::Headline => {
+                let timestamp = open.report.timestamp;
+                let part = Part {
+                    origin: if open.last_stamped { Origin::Kernel } else { line.part.origin },
+                    ..part
+                };
+                if let Some((start, _)) = family::begin(&Line { part, ..*line }) {
+                    relate::same_headline(&mut open.report, start.report);
+                } else {
+                    open.report.headline = text.clone();
+                }
+                open.report.timestamp = timestamp;
+                Taken::Headline
+            }
+            Taken::Frame => {
+                open.section().frames.pop();
+                body::read(open, &joined)
+            }
+            Taken::Detail => {
+                open.report.details.pop();
+                open.detail(&joined);
+                Taken::Detail
+            }
+            _ => body::read(open, &joined),
+        };
+        if taken == Taken::No {
+            return false;
+        }
+        open.extend_to(line);
+        open.remember(&joined, taken);
+        true
+    }
+
+    // ---- boots
+
+    fn note_boot(&mut self, line: &Line<'_>, before: &[u8]) {
+        if let Some(begin) = boot::begins(line) {
+            self.boot_begins(begin, line, before);
+        }
+        if let Some(going) = &mut self.going {
+            if going.note(line) {
+                if going.init_started {
+                    self.slow_lines = self.slow_lines.max(64);
+                }
+                let phase = going.boot.phase.clone();
+                if let Some(events) = &mut self.events {
+                    events.push(Event::Phase(phase));
+                }
+            }
+        }
+    }
+
+    fn boot_begins(&mut self, begin: Begin, line: &Line<'_>, before: &[u8]) {
+        if let Some(going) = &self.going {
+            // `Booting the kernel.`, `Booting Linux on physical CPU`, the banner: one beginning.
+            if going.beginning.is_some_and(|b| b < begin) {
+                self.going.as_mut().into_iter().for_each(|g| g.beginning = Some(begin));
+                return;
+            }
+            if begin == Begin::Decompressor && going.beginning == Some(Begin::Decompressor) {
+                return;
+            }
+            if begin <= Begin::Banner && self.is_replay(line, before) {
+                return;
+            }
+        }
+        let last = self.last_line(before);
+        let user_space = last.is_none() && self.user_space_before(before);
+        if self.going.is_none() && (last.is_some() || user_space) {
+            let mut going = Going::default();
+            going.boot.span =
+                Span { start: 0, end: line.start, first_line: 1, last_line: line.number.saturating_sub(1) };
+            if user_space {
+                going.boot.phase = Phase::UserSpace;
+            }
+            self.going = Some(going);
+        }
+        for open in std::mem::take(&mut self.open) {
+            self.close(open);
+        }
+        self.begin_boot(line, Some((begin, last)));
+    }
+
+    /// Begins a boot; the one before it ends.
+    fn begin_boot(&mut self, line: &Line<'_>, mark: Option<(Begin, Option<(String, u64, Option<f64>)>)>) {
+        let mut new = Going::default();
+        new.boot.span =
+            Span { start: line.start, end: line.end, first_line: line.number, last_line: line.number };
+        let (begin, last) = mark.map_or((None, None), |(b, l)| (Some(b), l));
+        new.beginning = begin;
+        match begin {
+            Some(Begin::Decompressor) => new.boot.phase = Phase::Firmware,
+            Some(_) => new.boot.phase = Phase::Early,
+            None => {
+                new.boot.span.start = 0;
+                new.boot.span.first_line = 1;
+            }
+        }
+        if let Some(mut old) = self.going.take() {
+            old.boot.span.end = line.start;
+            old.boot.span.last_line = line.number.saturating_sub(1);
+            if old.init_started && old.boot.phase == Phase::Init {
+                old.boot.phase = Phase::UserSpace;
+            }
+            let silent = !old.announced_end && !old.panicked && line.part.quote == 0;
+            let index = self.log.boots.len();
+            let phase = old.boot.phase.clone();
+            let died = self.log.reports.iter().rev().take_while(|r| r.boot == index).any(relate::is_fatal);
+            self.log.boots.push(old.end(true, last.clone()));
+            if silent && !died {
+                let mut report = Report::new(Kind::Reset, line.text());
+                report.span = Span {
+                    start: line.start,
+                    end: line.end,
+                    first_line: line.number,
+                    last_line: line.number,
+                };
+                report.boot = index;
+                report.phase = phase;
+                if let Some((text, number, timestamp)) = last {
+                    report.details.push((number, text));
+                    report.timestamp = timestamp;
+                }
+                self.keep_report(report, false);
+            }
+        }
+        self.going = Some(new);
+        if let Some(events) = &mut self.events {
+            events.push(Event::Boot(self.log.boots.len()));
+        }
+    }
+
+    /// A console that is registered late prints the log from its beginning again; so does `dmesg`.
+    fn is_replay(&self, line: &Line<'_>, before: &[u8]) -> bool {
+        let Some(going) = &self.going else { return false };
+        if line.text().starts_with("Linux version ") && going.boot.banner.as_deref() != Some(line.text()) {
+            return false;
+        }
+        self.last_line(before).is_some_and(|(text, ..)| {
+            (text.contains("console [") && text.contains(" enabled"))
+                || (text.contains("bootconsole [") && text.contains("disabled"))
+        })
+    }
+
+    /// The first line after `Run /init as init process` and its arguments is user space's time.
+    fn user_space_begins(&mut self, line: &Line<'_>) {
+        let Some(going) = &mut self.going else { return };
+        if !going.init_started || going.boot.phase != Phase::Init {
+            return;
+        }
+        let text = line.text();
+        let still = text.is_empty()
+            || text.ends_with(" as init process")
+            || text.starts_with("with arguments:")
+            || text.starts_with("with environment:")
+            || text.starts_with('/')
+            || (text.contains('=') && !text.contains(' '));
+        if !still {
+            going.boot.phase = Phase::UserSpace;
+            self.slow_lines = 0;
+            if let Some(events) = &mut self.events {
+                events.push(Event::Phase(Phase::UserSpace));
+            }
+        }
+    }
+
+    /// The last line of the kernel before here: text, number, time.
+    fn last_line(&self, before: &[u8]) -> Option<(String, u64, Option<f64>)> {
+        let here = if before.is_empty() { self.number } else { self.number.saturating_sub(1) };
+        search_back(before, here).or_else(|| search_back(&self.tail, self.tail_line))
+    }
+
+    fn user_space_before(&self, before: &[u8]) -> bool {
+        let shows = |bytes: &[u8]| {
+            let from = bytes.len().saturating_sub(TAIL);
+            bytes[from..].split(|b| *b == b'\n').any(|raw| boot::shows_user_space(&line::clean_line(raw)))
+        };
+        shows(before) || shows(&self.tail)
+    }
+}
+
+/// The last line in `bytes` that bears printk's mark.
+fn search_back(bytes: &[u8], mut number: u64) -> Option<(String, u64, Option<f64>)> {
+    let from = bytes.len().saturating_sub(4 * TAIL);
+    let mut rest = bytes[from..].strip_suffix(b"\n").unwrap_or(&bytes[from..]);
+    for _ in 0..96 {
+        let at = memrchr(b'\n', rest).map_or(0, |i| i + 1);
+        let mut found = None;
+        line::parts(&line::sanitize(&rest[at..rest.len().min(at + MAX_LINE)]), |part| {
+            if part.origin == Origin::Kernel && !part.text.is_empty() {
+                found = Some((part.text.to_owned(), number, part.timestamp));
+            }
+        });
+        if found.is_some() || at == 0 {
+            return found;
+        }
+        number = number.saturating_sub(1);
+        rest = &rest[..at - 1];
+    }
+    None
+}
+
+/// Whether a line is the wrapped rest of the report's last one: no time stamp where the log has them, and the first word would not have fit.
+fn is_wrapped(open: &Open, line: &Line<'_>) -> bool {
+    let part = &line.part;
+    let text = part.text;
+    if !open.adjacent
+        || open.last_text.is_empty()
+        || text.is_empty()
+        || part.timestamp.is_some()
+        || part.caller.is_some()
+    {
+        return false;
+    }
+    if part.quote != open.last_quote || !(open.last_stamped || part.quote > 0) || open.last_text.len() > 2048
+    {
+        return false;
+    }
+    let word = text.split(' ').next().unwrap_or(text).len();
+    if !(30..=82).contains(&open.last_width) || open.last_width + 1 + word < 68 {
+        return false;
+    }
+    match open.last {
+        Taken::Title | Taken::Mark | Taken::End | Taken::No => false,
+        // In a log that is not quoted, a word may be user space's.
+        Taken::Identity => part.quote > 0 || text.starts_with(|c: char| c.is_ascii_digit() || c == '#'),
+        Taken::Registers | Taken::Code => {
+            part.quote > 0 || text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '(')
+        }
+        _ => true,
+    }
+}
+
+/// What makes two reports the same one, printed twice.
+fn identity(report: &Report) -> u64 {
+    let mut h = DefaultHasher::new();
+    report.kind.as_str().hash(&mut h);
+    report.headline.hash(&mut h);
+    let time = report.timestamp.map(f64::to_bits);
+    time.hash(&mut h);
+    // Early boot has no clock, and some logs have none at all.
+    if report.timestamp.is_none_or(|t| t == 0.0) {
+        report.boot.hash(&mut h);
+        if report.timestamp.is_none() && report.registers.is_empty() {
+            report.span.first_line.hash(&mut h);
+        }
+    }
+    report.pid.hash(&mut h);
+    for frame in report.frames.iter().take(4) {
+        frame.symbol.hash(&mut h);
+        frame.offset.hash(&mut h);
+    }
+    for register in &report.registers {
+        register.value.hash(&mut h);
+    }
+    h.finish()
+}

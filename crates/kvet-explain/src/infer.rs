@@ -1,0 +1,234 @@
+//! Reports that a log only implies: no headline says them.
+
+use kvet_console::{Code, Ending, Frame, Kind, Log, Phase, Report, Span, Trap};
+
+use crate::Context;
+
+/// The implied reports of a log.
+pub fn reports(log: &Log, context: &Context<'_>) -> Vec<Report> {
+    let mut inferred = int3_loops(log, context);
+    inferred.extend(silence(log));
+    inferred
+}
+
+/// A CPU that takes one int3 for ever never prints an oops: the handler finds nobody whose int3 it is and returns
+/// to the same instruction while text is being patched (arch/x86/kernel/alternative.c `poke_int3_handler`). It
+/// shows in the backtrace that a stalled neighbour asks for.
+fn int3_loops(log: &Log, context: &Context<'_>) -> Vec<Report> {
+    let mut loops: Vec<Report> = Vec::new();
+    let stalls =
+        log.reports.iter().filter(|r| matches!(r.kind, Kind::RcuStall | Kind::SoftLockup | Kind::HardLockup));
+    for stall in stalls {
+        let Some(found) = int3_loop(stall, context) else { continue };
+        let is_known = |known: &Report| {
+            known.boot == found.boot
+                && known.ip.as_ref().map(|ip| &ip.function) == found.ip.as_ref().map(|ip| &ip.function)
+        };
+        if !loops.iter().any(is_known) {
+            loops.push(found);
+        }
+    }
+    loops
+}
+
+fn int3_loop(stall: &Report, context: &Context<'_>) -> Option<Report> {
+    let interrupted = interrupted(stall, context)?;
+    let marked = interrupted.code.marked?;
+    let byte = *interrupted.code.bytes.get(marked.checked_sub(1)?)?;
+    // An int3 that is there in memory is somebody's: a kprobe's, or a patch under way.
+    if byte == 0xcc {
+        return None;
+    }
+    let is_int3 =
+        |frame: &Frame| matches!(frame.function.as_str(), "asm_exc_int3" | "int3" | "exc_int3" | "do_int3");
+    let trace = stall.traces.iter().find(|trace| trace.ip.iter().chain(&trace.frames).any(is_int3));
+    let frames = trace.map_or(&stall.frames, |trace| &trace.frames);
+    let below = frames.iter().rposition(is_int3).map_or(0, |at| at + 1);
+    let cpu = interrupted.cpu.or_else(|| trace.and_then(|trace| trace.cpu));
+    let at = format!("{}+{:#x}", interrupted.ip.function, interrupted.ip.offset.saturating_sub(1));
+    let who = cpu.map_or_else(|| "a CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+    Some(Report {
+        span: interrupted.span,
+        boot: stall.boot,
+        timestamp: interrupted.timestamp,
+        arch: stall.arch,
+        release: stall.release.clone(),
+        build: stall.build.clone(),
+        cpu,
+        pid: trace.and_then(|trace| trace.pid),
+        comm: trace.and_then(|trace| trace.comm.clone()),
+        taint: stall.taint.clone(),
+        hardware: stall.hardware.clone(),
+        phase: stall.phase.clone(),
+        trap: Some(Trap { name: "int3".into(), vector: Some(3), ..Trap::default() }),
+        ip: Some(interrupted.ip),
+        code: Some(interrupted.code),
+        frames: frames.get(below..).unwrap_or_default().to_vec(),
+        ..Report::new(Kind::Breakpoint, format!("{who} takes the int3 at {at} again and again"))
+    })
+}
+
+/// What an int3 interrupted.
+struct Interrupted {
+    ip: Frame,
+    code: Code,
+    span: Span,
+    cpu: Option<u32>,
+    timestamp: Option<f64>,
+}
+
+/// The `RIP:` and `Code:` that follow `asm_exc_int3` in a backtrace.
+fn interrupted(stall: &Report, context: &Context<'_>) -> Option<Interrupted> {
+    let lines: Vec<(u64, String)> = context.text.lines(&stall.span).collect();
+    let at = lines.iter().position(|(_, text)| {
+        let text = text.trim_start_matches("? ");
+        (text.starts_with("asm_exc_int3+") || text.starts_with("int3+")) && !text.contains(']')
+    })?;
+    let near = |lines: &[(u64, String)], mark: &str| {
+        lines.iter().take(4).position(|(_, text)| text.starts_with(mark))
+    };
+    let after = &lines[at + 1..];
+    let rip = near(after, "RIP: 0010:")?;
+    let code_at = rip + 1 + near(&after[rip + 1..], "Code: ")?;
+    let ip = frame(after[rip].1.strip_prefix("RIP: 0010:")?, after[rip].0)?;
+    let code = code(after[code_at].1.strip_prefix("Code: ")?)?;
+    let announced = lines[..at].iter().rev().find_map(|(number, text)| {
+        let cpu = text.strip_prefix("NMI backtrace for cpu ")?;
+        Some((*number, cpu.split_whitespace().next()?.parse().ok()))
+    });
+    let first = announced.map_or(lines[at].0, |(number, _)| number);
+    let last = after[code_at].0;
+    let timestamp = context.text.stamp(&stall.span, lines[at].0).or(stall.timestamp);
+    let span = context.text.sub_span(&stall.span, first, last);
+    Some(Interrupted { ip, code, span, cpu: announced.and_then(|(_, cpu)| cpu), timestamp })
+}
+
+/// `f+0x1d6/0x440`.
+fn frame(text: &str, line: u64) -> Option<Frame> {
+    let (function, rest) = text.split_whitespace().next()?.split_once("+0x")?;
+    let (offset, size) = rest.split_once("/0x").unwrap_or((rest, ""));
+    Some(Frame {
+        function: function.to_owned(),
+        symbol: function.to_owned(),
+        offset: u64::from_str_radix(offset, 16).ok()?,
+        size: u64::from_str_radix(size, 16).ok(),
+        reliable: true,
+        line,
+        ..Frame::default()
+    })
+}
+
+/// `24 08 <1f> 44`.
+fn code(text: &str) -> Option<Code> {
+    let mut code = Code { unit: 1, ..Code::default() };
+    for word in text.split_whitespace().take(128) {
+        let byte = word.trim_start_matches('<').trim_end_matches('>');
+        if byte.len() != word.len() {
+            code.marked = Some(code.bytes.len());
+        }
+        code.bytes.push(u8::from_str_radix(byte, 16).ok()?);
+    }
+    code.marked.map(|_| code)
+}
+
+/// The last boot stopped in the middle: the kernel had begun and user space had not.
+fn silence(log: &Log) -> Option<Report> {
+    let (index, boot) = log.boots.iter().enumerate().next_back()?;
+    let Ending::Silence { text, line, timestamp } = &boot.ending else { return None };
+    let began = boot.banner.is_some();
+    let unfinished =
+        matches!(boot.phase, Phase::Early | Phase::Alternatives | Phase::Smp | Phase::Initcall(_));
+    // Whatever was reported in this boot explains why nothing followed.
+    let told = log.reports.iter().any(|report| report.boot == index);
+    if !began || !unfinished || told {
+        return None;
+    }
+    let span = Span { first_line: *line, last_line: *line, start: boot.span.end, end: boot.span.end };
+    Some(Report {
+        span,
+        boot: index,
+        timestamp: *timestamp,
+        arch: boot.arch,
+        release: boot.release.clone(),
+        hardware: boot.hardware.clone(),
+        phase: boot.phase.clone(),
+        ..Report::new(Kind::Silence, text.clone())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use kvet_console::Boot;
+
+    use super::*;
+    use crate::Text;
+    use crate::testing::report;
+
+    const STALL: &str = "\
+[   35.9] rcu: INFO: rcu_preempt self-detected stall on CPU
+[   15.05] NMI backtrace for cpu 1
+[   15.05] RIP: 0010:exc_int3+0xa/0x120
+[   15.05] Call Trace:
+[   15.05]  asm_exc_int3+0x35/0x40
+[   15.05] RIP: 0010:hrtimer_start_range_ns+0x1d6/0x440
+[   15.05] Code: 24 08 02 00 00 0f <1f> 44 00 00 49
+[   15.05]  tick_nohz_restart_sched_tick+0x87/0xa0
+";
+
+    fn stall(text: &str) -> Log {
+        let mut stall = report(Kind::RcuStall);
+        stall.span = Span { start: 0, end: text.len() as u64, first_line: 1, last_line: 8 };
+        Log { reports: vec![stall], ..Log::default() }
+    }
+
+    #[test]
+    fn an_int3_that_memory_does_not_hold_is_a_report() {
+        let log = stall(STALL);
+        let context = Context { text: Text(STALL.as_bytes()), ..Context::default() };
+        let found = reports(&log, &context);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].kind, found[0].cpu, found[0].timestamp),
+            (Kind::Breakpoint, Some(1), Some(15.05))
+        );
+        assert_eq!(
+            found[0].ip.as_ref().map(|ip| (ip.function.as_str(), ip.offset)),
+            Some(("hrtimer_start_range_ns", 0x1d6))
+        );
+        assert_eq!((found[0].span.first_line, found[0].span.last_line), (2, 7));
+        assert!(STALL[found[0].span.start as usize..].starts_with("[   15.05] NMI backtrace"));
+    }
+
+    #[test]
+    fn an_int3_in_memory_is_none() {
+        let text = STALL.replace("0f <1f>", "cc <1f>");
+        let log = stall(&text);
+        assert_eq!(reports(&log, &Context { text: Text(text.as_bytes()), ..Context::default() }), []);
+        // Nor is anything made of a log without its text.
+        assert_eq!(reports(&stall(STALL), &Context::default()), []);
+    }
+
+    #[test]
+    fn silence_is_claimed_in_the_middle_of_a_boot_only() {
+        let boot = |phase, banner: bool| Log {
+            boots: vec![Boot {
+                banner: banner.then(|| "Linux version 6.1".to_owned()),
+                phase,
+                ending: Ending::Silence { text: "PCI: Probing".into(), line: 40, timestamp: Some(0.5) },
+                ..Boot::default()
+            }],
+            ..Log::default()
+        };
+        let kinds = |log: &Log| reports(log, &Context::default()).iter().map(|r| r.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&boot(Phase::Initcall(None), true)), [Kind::Silence]);
+        assert_eq!(kinds(&boot(Phase::UserSpace, true)), []);
+        assert_eq!(kinds(&boot(Phase::Init, true)), []);
+        assert_eq!(kinds(&boot(Phase::Early, false)), []);
+        let mut ended = boot(Phase::Early, true);
+        ended.boots[0].ending = Ending::Shutdown;
+        assert_eq!(kinds(&ended), []);
+        let mut told = boot(Phase::Early, true);
+        told.reports.push(report(Kind::Panic));
+        assert_eq!(kinds(&told), []);
+    }
+}

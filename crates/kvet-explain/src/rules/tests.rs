@@ -1,0 +1,1 @@
+//! Rules on reports by hand, and that each stays silent without its evidence.

@@ -103,7 +103,9 @@ pub(crate) fn is_wrapper(word: &[u8]) -> bool {
 
 fn is_assignment(word: &[u8]) -> bool {
     let name = word.split(|&b| b == b'=').next().unwrap_or_default();
-    name.len() < word.len() && !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    name.len() < word.len()
+        && !name.is_empty()
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
 /// What follows the last slash.
@@ -127,7 +129,8 @@ fn search(arguments: &[Vec<u8>]) -> Search {
         } else {
             continue;
         };
-        let dir = if joined.is_empty() { words.next().map(Vec::as_slice).unwrap_or_default() } else { joined };
+        let dir =
+            if joined.is_empty() { words.next().map(Vec::as_slice).unwrap_or_default() } else { joined };
         list.push(normal(dir));
     }
     plain.extend(system);
@@ -182,7 +185,8 @@ mod tests {
 
     #[test]
     fn words_as_a_shell_splits_them() {
-        let commands = simple_commands(br#"A=1 gcc '-DX="a b"' -DY=\"q\" "c d" ; ./objtool --x y.o || rm y.o"#);
+        let commands =
+            simple_commands(br#"A=1 gcc '-DX="a b"' -DY=\"q\" "c d" ; ./objtool --x y.o || rm y.o"#);
         let shown: Vec<Vec<String>> =
             commands.iter().map(|c| c.iter().map(|w| String::from_utf8_lossy(w).into()).collect()).collect();
         assert_eq!(shown[0], ["A=1", "gcc", "-DX=\"a b\"", "-DY=\"q\"", "c d"]);

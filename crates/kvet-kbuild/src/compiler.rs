@@ -37,7 +37,11 @@ fn key(compilation: &Compilation) -> Key {
 }
 
 /// Asks every compiler what it is; and says of which that was not possible.
-pub(crate) fn find(tree: &Tree, compilations: &[Option<Compilation>], path: &OsStr) -> (Compilers, Vec<String>) {
+pub(crate) fn find(
+    tree: &Tree,
+    compilations: &[Option<Compilation>],
+    path: &OsStr,
+) -> (Compilers, Vec<String>) {
     let mut found: HashMap<Key, Compiler> = HashMap::new();
     let mut skipped = Vec::new();
     for compilation in compilations.iter().flatten() {
@@ -48,7 +52,10 @@ pub(crate) fn find(tree: &Tree, compilations: &[Option<Compilation>], path: &OsS
         let compiler = ask(tree, &key, path);
         if compiler.version.is_none() {
             let name = key.join(&b' ');
-            skipped.push(format!("compiler: {} cannot be run, so a change of it would not show", String::from_utf8_lossy(&name)));
+            skipped.push(format!(
+                "compiler: {} cannot be run, so a change of it would not show",
+                String::from_utf8_lossy(&name)
+            ));
         }
         found.insert(key, compiler);
     }
@@ -69,7 +76,8 @@ fn ask(tree: &Tree, key: &Key, path: &OsStr) -> Compiler {
     let idents = idents(&run).unwrap_or_default();
     let program = key.iter().find(|w| !w.starts_with(b"--target=") && !is_wrapper(w));
     let driver = program.and_then(|p| which(tree, OsStr::from_bytes(p), path));
-    let proper = run(&["-print-prog-name=cc1".as_ref()]).map(line).map(PathBuf::from).filter(|p| p.is_absolute());
+    let proper =
+        run(&["-print-prog-name=cc1".as_ref()]).map(line).map(PathBuf::from).filter(|p| p.is_absolute());
     let programs = [driver, proper].into_iter().flatten();
     let programs = programs.filter_map(|p| Stamp::of(&p).map(|s| (p, s))).collect();
     Compiler { version: Some(version), idents, programs }
@@ -83,7 +91,14 @@ fn is_wrapper(word: &[u8]) -> bool {
 fn idents(run: &dyn Fn(&[&OsStr]) -> Option<Vec<u8>>) -> Option<Vec<String>> {
     let directory = tempfile::tempdir().ok()?;
     let object = directory.path().join("empty.o");
-    run(&["-c".as_ref(), "-x".as_ref(), "c".as_ref(), "/dev/null".as_ref(), "-o".as_ref(), object.as_os_str()])?;
+    run(&[
+        "-c".as_ref(),
+        "-x".as_ref(),
+        "c".as_ref(),
+        "/dev/null".as_ref(),
+        "-o".as_ref(),
+        object.as_os_str(),
+    ])?;
     Some(made_by(&object))
 }
 
@@ -97,7 +112,13 @@ fn which(tree: &Tree, program: &OsStr, path: &OsStr) -> Option<PathBuf> {
 
 impl Compilers {
     /// Whether the compiler that the command names now is the one that made the target.
-    pub(crate) fn judge(&self, tree: &Tree, target: &Target, compilation: &Compilation, config: &Config) -> Option<Reason> {
+    pub(crate) fn judge(
+        &self,
+        tree: &Tree,
+        target: &Target,
+        compilation: &Compilation,
+        config: &Config,
+    ) -> Option<Reason> {
         let compiler = self.0.get(&key(compilation))?;
         let version = compiler.version.as_ref()?;
         let made = tree.file(target.file).stamp?;

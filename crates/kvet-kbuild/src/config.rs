@@ -38,13 +38,18 @@ impl Config {
     pub(crate) fn read(root: &Path) -> Config {
         let read = |name: &str| std::fs::read_to_string(root.join(name)).ok();
         let Some(built) = read("include/config/auto.conf") else {
-            let unknown = "options: include/config/auto.conf is missing, so what the tree was built with is unknown";
+            let unknown =
+                "options: include/config/auto.conf is missing, so what the tree was built with is unknown";
             return Config { unknown: Some(unknown.into()), ..Config::default() };
         };
         let built = values(&built);
         let compiler = built.get("CONFIG_CC_VERSION_TEXT").map(|v| v.trim_matches('"').to_owned());
         let Some(now) = read(".config") else {
-            return Config { compiler, unknown: Some("options: .config is missing".into()), ..Config::default() };
+            return Config {
+                compiler,
+                unknown: Some("options: .config is missing".into()),
+                ..Config::default()
+            };
         };
         // make reads .config again only when it is newer; else auto.conf is what counts.
         let time = |name: &str| Stamp::of(&root.join(name)).map(|s| s.modified);

@@ -63,7 +63,10 @@ pub fn count(tree: &Tree) -> usize {
 }
 
 fn compare(
-    tree: &Tree, index: usize, target: &Target, compilation: &Compilation,
+    tree: &Tree,
+    index: usize,
+    target: &Target,
+    compilation: &Compilation,
 ) -> Result<Vec<(usize, Reason)>, Failure> {
     let fail = |message: String| Failure { target: index, message };
     let words = compilation.dependencies_only();
@@ -93,7 +96,9 @@ fn compare(
 
 /// fixdep leaves these out of the record on purpose (`is_ignored_file`).
 fn is_left_out(path: &[u8]) -> bool {
-    [&b"include/generated/autoconf.h"[..], b"include/generated/autoksyms.h"].iter().any(|end| path.ends_with(end))
+    [&b"include/generated/autoconf.h"[..], b"include/generated/autoksyms.h"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 /// The inputs in a make rule as compilers write it, in normal form.
@@ -113,6 +118,9 @@ mod tests {
     #[test]
     fn a_rule_over_several_lines() {
         let found = inputs(b"a.o: lib/a.c \\\n ./include/x.h \\\n  include/y/../z.h\n");
-        assert_eq!(found, BTreeSet::from([b"lib/a.c".to_vec(), b"include/x.h".to_vec(), b"include/z.h".to_vec()]));
+        assert_eq!(
+            found,
+            BTreeSet::from([b"lib/a.c".to_vec(), b"include/x.h".to_vec(), b"include/z.h".to_vec()])
+        );
     }
 }

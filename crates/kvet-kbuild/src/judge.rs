@@ -40,11 +40,8 @@ pub struct Verdict {
 /// Judges every target. `path` is where programs are looked for, as in the environment variable PATH.
 pub fn judge(tree: &Tree, path: &OsStr) -> Verdict {
     let config = Config::read(&tree.root);
-    let compilations: Vec<Option<Compilation>> = tree
-        .targets
-        .par_iter()
-        .map(|t| t.source.and_then(|_| Compilation::of(&t.command)))
-        .collect();
+    let compilations: Vec<Option<Compilation>> =
+        tree.targets.par_iter().map(|t| t.source.and_then(|_| Compilation::of(&t.command))).collect();
     let (compilers, mut skipped) = compiler::find(tree, &compilations, path);
     let hidden = shadow::find(tree, &compilations);
     let names: HashSet<&[u8]> = tree.targets.iter().map(|t| tree.file(t.file).path.as_slice()).collect();
@@ -68,7 +65,9 @@ pub fn judge(tree: &Tree, path: &OsStr) -> Verdict {
         reasons[target].push(reason);
     }
     skipped.extend(judge.config.unknown);
-    skipped.extend(tree.unreadable.iter().map(|p| format!("{}: holds no command (a build was killed?)", p.display())));
+    skipped.extend(
+        tree.unreadable.iter().map(|p| format!("{}: holds no command (a build was killed?)", p.display())),
+    );
     let stale = reasons.into_iter().enumerate().filter(|(_, r)| !r.is_empty());
     Verdict { stale: stale.map(|(target, reasons)| Stale { target, reasons }).collect(), skipped }
 }
@@ -161,7 +160,12 @@ impl Judge<'_> {
             let Some(made) = self.tree.file(target.file).stamp else { continue };
             for &input in &target.inputs {
                 all.insert(input);
-                if self.tree.file(input).stamp.is_some_and(|s| s.modified <= made.modified && s.changed > latest(made)) {
+                if self
+                    .tree
+                    .file(input)
+                    .stamp
+                    .is_some_and(|s| s.modified <= made.modified && s.changed > latest(made))
+                {
                     kept.insert(input);
                 }
             }
@@ -185,7 +189,8 @@ fn not_by_kbuild(target: &Target, made: Stamp) -> Option<Reason> {
 impl Verdict {
     /// Adds reasons by target index, and keeps the order.
     pub fn add(&mut self, found: impl IntoIterator<Item = (usize, Reason)>) {
-        let mut all: BTreeMap<usize, Vec<Reason>> = self.stale.drain(..).map(|s| (s.target, s.reasons)).collect();
+        let mut all: BTreeMap<usize, Vec<Reason>> =
+            self.stale.drain(..).map(|s| (s.target, s.reasons)).collect();
         for (target, reason) in found {
             all.entry(target).or_default().push(reason);
         }

@@ -41,7 +41,8 @@ pub fn definers(tree: &Tree, symbols: &HashSet<String>) -> HashMap<String, Defin
         let Ok(file) = File::open(tree.place(&tree.file(target.file).path)) else { return Vec::new() };
         let cache = ReadCache::new(file);
         let Ok(file) = object::File::parse(&cache) else { return Vec::new() };
-        let defined = file.symbols().filter(|s| s.is_definition()).filter_map(|s| s.name().ok().map(str::to_owned));
+        let defined =
+            file.symbols().filter(|s| s.is_definition()).filter_map(|s| s.name().ok().map(str::to_owned));
         defined.filter(|n| symbols.contains(n)).map(|n| (n, index)).collect()
     };
     let found: Vec<Vec<(String, usize)>> = (0..tree.targets.len()).into_par_iter().map(names).collect();

@@ -155,7 +155,9 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::NewerInput { input, seconds } => write!(f, "{input} is newer, by {}", Span(*seconds)),
-            Reason::MissingInput { input } => write!(f, "{input}, which it was made from, does not exist any more"),
+            Reason::MissingInput { input } => {
+                write!(f, "{input}, which it was made from, does not exist any more")
+            }
             Reason::KeptTimeStamp { input, seconds } => write!(
                 f,
                 "{input} was changed {} after it was made, though its time stamp says older (what changed is not \
@@ -166,22 +168,34 @@ impl std::fmt::Display for Reason {
                 f,
                 "it was made from {input}, but {by}, which is new, now comes first in the include path for {name}"
             ),
-            Reason::UnrecordedInput { input } => write!(f, "the compiler reads {input}, which its record does not name"),
-            Reason::DroppedInput { input } => write!(f, "its record names {input}, which the compiler does not read now"),
+            Reason::UnrecordedInput { input } => {
+                write!(f, "the compiler reads {input}, which its record does not name")
+            }
+            Reason::DroppedInput { input } => {
+                write!(f, "its record names {input}, which the compiler does not read now")
+            }
             Reason::OtherCompiler { made_by, found } => {
                 write!(f, "it was made by \"{made_by}\", the compiler found now is \"{found}\"")
             }
             Reason::NewerCompiler { compiler, seconds } => {
                 write!(f, "the compiler {compiler} is newer, by {}", Span(*seconds))
             }
-            Reason::Option { option, was, is } => write!(f, "it was made with {option}={was}, .config says {is}"),
+            Reason::Option { option, was, is } => {
+                write!(f, "it was made with {option}={was}, .config says {is}")
+            }
             Reason::NewerOption { option, seconds } => {
                 write!(f, "{option} was changed {} after it was made", Span(*seconds))
             }
-            Reason::NewerMember { member, seconds } => write!(f, "its member {member} is newer, by {}", Span(*seconds)),
+            Reason::NewerMember { member, seconds } => {
+                write!(f, "its member {member} is newer, by {}", Span(*seconds))
+            }
             Reason::MissingMember { member } => write!(f, "its member {member} does not exist any more"),
             Reason::NotByKbuild { seconds } => {
-                write!(f, "it was written {} after its record: something else than Kbuild made it", Span(*seconds))
+                write!(
+                    f,
+                    "it was written {} after its record: something else than Kbuild made it",
+                    Span(*seconds)
+                )
             }
             Reason::Check { rule, message, findings } => {
                 let more = if *findings > 1 { format!(" (the first of {findings})") } else { String::new() };

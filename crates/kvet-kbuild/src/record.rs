@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_link_has_a_command_only() {
-        let record = parse(b"cmd_lib/built-in.a := rm -f lib/built-in.a; ar cDPrST lib/built-in.a lib/a.o").unwrap();
+        let record =
+            parse(b"cmd_lib/built-in.a := rm -f lib/built-in.a; ar cDPrST lib/built-in.a lib/a.o").unwrap();
         assert_eq!((record.source, record.inputs.len()), (None, 0));
     }
 

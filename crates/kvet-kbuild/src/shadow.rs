@@ -46,7 +46,9 @@ pub(crate) fn find(tree: &Tree, compilations: &[Option<Compilation>]) -> Vec<(us
         for &input in &target.inputs {
             let key = (chain, directories.of[input.0 as usize]);
             for suspect in suspects.get(&key).into_iter().flatten() {
-                found.extend(finder.hidden(&target.inputs, input, suspect, after).map(|reason| (index, reason)));
+                found.extend(
+                    finder.hidden(&target.inputs, input, suspect, after).map(|reason| (index, reason)),
+                );
             }
         }
     }
@@ -123,11 +125,14 @@ impl Finder<'_> {
     fn includes(&mut self, by: FileId, name: &[u8], found: &[u8]) -> bool {
         let tree = self.tree;
         let includes = self.includes.entry(by).or_insert_with(|| {
-            std::fs::read(tree.place(&tree.file(by).path)).map(|text| included_names(&text)).unwrap_or_default()
+            std::fs::read(tree.place(&tree.file(by).path))
+                .map(|text| included_names(&text))
+                .unwrap_or_default()
         });
         // Between quotes the including file's own directory comes first.
         let beside = || normal(&[directory_of(&tree.file(by).path), b"/", name].concat());
-        includes.contains(&(name.to_vec(), false)) || (includes.contains(&(name.to_vec(), true)) && beside() != found)
+        includes.contains(&(name.to_vec(), false))
+            || (includes.contains(&(name.to_vec(), true)) && beside() != found)
     }
 }
 

@@ -123,11 +123,17 @@ impl Tree {
         }
         let size = records.len().div_ceil(rayon::current_num_threads() * 4).max(1);
         let parts: Vec<Part> = records.par_chunks(size).map(|chunk| Part::read(root, chunk)).collect();
-        let mut tree =
-            Tree { root: root.to_owned(), files: vec![], targets: vec![], without_target: 0, unreadable: vec![] };
+        let mut tree = Tree {
+            root: root.to_owned(),
+            files: vec![],
+            targets: vec![],
+            without_target: 0,
+            unreadable: vec![],
+        };
         let mut ids: Ids = Ids::default();
         for part in parts {
-            let map: Vec<FileId> = part.files.iter().map(|path| intern(&mut ids, &mut tree.files, path)).collect();
+            let map: Vec<FileId> =
+                part.files.iter().map(|path| intern(&mut ids, &mut tree.files, path)).collect();
             let all = |list: Vec<FileId>| list.into_iter().map(|id| map[id.0 as usize]).collect();
             tree.targets.extend(part.targets.into_iter().map(|t| Target {
                 file: map[t.file.0 as usize],
@@ -226,7 +232,8 @@ impl Part {
 
 /// Paths of all `.*.cmd` files, relative to `root`.
 fn find_records(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
-    let first = std::fs::read_dir(root).map_err(|source| TreeError::Unreadable { path: root.to_owned(), source })?;
+    let first =
+        std::fs::read_dir(root).map_err(|source| TreeError::Unreadable { path: root.to_owned(), source })?;
     let mut found = Vec::new();
     let mut level = sort_out(Path::new(""), first, &mut found);
     // Level by level: no recursion, and all directories of a level at once.

@@ -10,6 +10,8 @@ use crate::alternatives::x86;
 use crate::btf;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::lists::Branches;
+use crate::orc::OrcTable;
 use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
@@ -31,6 +33,8 @@ pub struct Context<'a> {
     static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
+    branches: OnceLock<Branches>,
+    orc: OnceLock<Result<OrcTable, Option<String>>>,
 }
 
 impl<'a> Context<'a> {
@@ -48,6 +52,8 @@ impl<'a> Context<'a> {
             static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
+            branches: OnceLock::new(),
+            orc: OnceLock::new(),
         }
     }
 
@@ -99,6 +105,16 @@ impl<'a> Context<'a> {
             return kernel.bugs();
         }
         self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
+    }
+
+    /// The direct branches of x86-64 text to the thunks of retpolines and returns.
+    pub(crate) fn branches(&self) -> &Branches {
+        self.branches.get_or_init(|| Branches::read(self.image))
+    }
+
+    /// The unwind tables of x86-64, or the sentence that says why there are none (`None` where there can be none).
+    pub(crate) fn orc(&self) -> Result<&OrcTable, &Option<String>> {
+        self.orc.get_or_init(|| OrcTable::find(self.image)).as_ref()
     }
 
     /// The arm64 alternatives of the image and what it says about capabilities.

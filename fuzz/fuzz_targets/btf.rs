@@ -1,11 +1,12 @@
 //! Any bytes as BTF: every door of the kernel, strict strength, dumps and a comparison with itself. Nothing
-//! may panic, hang or eat memory; what the kernel refuses of its own BTF, strict strength must find.
+//! may panic, hang or eat memory; what the kernel refuses, both strengths must find, and kernel strength nothing
+//! else.
 #![no_main]
 
 use std::sync::Arc;
 
+use kvet_btf::check::{Base, Facts, Solved, Strength, Subject, check};
 use kvet_btf::kernel::{self, Options};
-use kvet_btf::strict::{Base, Facts, Solved, Subject, check};
 use kvet_btf::{Btf, diff, dump};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,16 +14,22 @@ fuzz_target!(|data: &[u8]| {
     for rules in kernel::ALL {
         let mut options = Options::new(rules);
         options.trace = data.len() < 4096;
-        let _ = kernel::load(data, &options);
-        let report = check(data, Subject::Kernel, &Facts::default(), &options);
-        if !kernel::vmlinux(data, &options).accepted() {
-            assert!(report.findings.iter().any(|f| f.at_boot.is_some()), "strict missed a refusal");
+        let facts = Facts::default();
+        for (subject, verdict) in [
+            (Subject::Loaded, kernel::load(data, &options)),
+            (Subject::Kernel, kernel::vmlinux(data, &options)),
+        ] {
+            let strict = check(data, subject, &facts, &options, Strength::Strict);
+            let refused = strict.findings.iter().any(|f| f.at_boot.is_some());
+            assert_eq!(refused, !verdict.accepted(), "strict strength and the kernel disagree");
+            let alone = check(data, subject, &facts, &options, Strength::Kernel);
+            assert_eq!(alone.findings.len(), usize::from(!verdict.accepted()), "{:?}", alone.findings);
         }
-        if let Some(solved) = Solved::new(data, &options) {
-            let base = Base::new(data, Arc::new(solved));
+        let base = Base::new(data, Arc::new(Solved::new(data, &options)));
+        for strength in [Strength::Kernel, Strength::Strict] {
             for distilled in [None, Some(data)] {
                 let subject = Subject::Module { name: "fuzz", distilled, kernel: Some(&base) };
-                let _ = check(data, subject, &Facts::default(), &options);
+                let _ = check(data, subject, &facts, &options, strength);
             }
         }
     }

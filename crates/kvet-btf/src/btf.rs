@@ -17,6 +17,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Of BTF that holds nothing but `void`.
+    pub(crate) fn empty() -> Index {
+        Index { order: ByteOrder::Little, header: Header::default(), offsets: vec![0] }
+    }
+
     /// Finds every type of a BTF.
     ///
     /// `split` says that the ids continue a base's, so that there is no `void` of its own.
@@ -181,6 +186,23 @@ impl<'a> Btf<'a> {
     /// The string section.
     pub fn strings(&self) -> &'a [u8] {
         self.strings
+    }
+
+    /// Whether it can only be the split part of some other BTF, which is not given: its string section does not
+    /// begin with the empty string, and it refers to names or types past its own.
+    ///
+    /// Damage alone makes no such BTF: a base whose first string is overwritten still names its own strings.
+    pub fn lacks_base(&self) -> bool {
+        if self.base.is_some() || self.strings.first() == Some(&0) {
+            return false;
+        }
+        let (names, ids) = (self.strings.len(), self.type_count());
+        let far = |t: Type<'_>| {
+            t.name_off() as usize >= names.max(1)
+                || t.kind().has_type() && t.target().0 >= ids
+                || t.kind().is_composite() && t.members().any(|m| m.name_off as usize >= names.max(1))
+        };
+        self.types().any(far)
     }
 
     /// A type by id, here or in the base; `void` for 0, `None` past the end.

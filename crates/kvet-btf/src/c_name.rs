@@ -50,7 +50,8 @@ impl Btf<'_> {
                 }
                 Kind::FuncProto => {
                     let params = self.params(t, depth);
-                    inner = format!("({inner})({params})");
+                    inner =
+                        if pointer { format!("({inner})({params})") } else { format!("{inner}({params})") };
                     pointer = false;
                     id = t.target();
                     continue;

@@ -1,6 +1,7 @@
 //! What changed between two BTFs: the types that a module or a BPF program was built with, against those it
 //! will meet.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::btf::{Btf, Type};
@@ -55,6 +56,20 @@ impl Difference {
 /// Unnamed structures are compared where they are used, to this depth.
 const DEPTH: u32 = 6;
 
+/// One side of a comparison.
+struct Side<'b, 'a> {
+    btf: &'b Btf<'a>,
+    /// How many members of unnamed structures may still be written out. A compiler's BTF uses each unnamed
+    /// structure once or twice; damaged BTF could nest them so that they come to the power of [`DEPTH`].
+    left: Cell<u64>,
+}
+
+impl<'b, 'a> Side<'b, 'a> {
+    fn new(btf: &'b Btf<'a>) -> Side<'b, 'a> {
+        Side { btf, left: Cell::new(btf.data().len() as u64 + 10_000) }
+    }
+}
+
 /// Compares the named types of two BTFs, in the order of kinds and names.
 ///
 /// Several types of one name (static functions, structures of different files) are paired where they are
@@ -65,11 +80,12 @@ pub fn diff(old: &Btf<'_>, new: &Btf<'_>) -> Vec<Difference> {
         before.keys().chain(after.keys().filter(|k| !before.contains_key(*k))).collect();
     keys.sort_unstable();
     let none = Vec::new();
+    let (old, new) = (Side::new(old), Side::new(new));
     let mut all = Vec::new();
     for key in keys {
         let old_ids = before.get(key).unwrap_or(&none);
         let new_ids = after.get(key).unwrap_or(&none);
-        compare_named(old, new, key, old_ids, new_ids, &mut all);
+        compare_named(&old, &new, key, old_ids, new_ids, &mut all);
     }
     all
 }
@@ -93,14 +109,16 @@ fn by_name<'a>(btf: &Btf<'a>) -> HashMap<Key<'a>, Vec<TypeId>> {
 }
 
 fn compare_named(
-    old: &Btf<'_>,
-    new: &Btf<'_>,
+    old: &Side<'_, '_>,
+    new: &Side<'_, '_>,
     key: &Key<'_>,
     old_ids: &[TypeId],
     new_ids: &[TypeId],
     all: &mut Vec<Difference>,
 ) {
-    let shape = |btf: &Btf<'_>, id: TypeId| btf.get(id).map_or_else(Shape::default, |t| Shape::of(btf, t));
+    let shape = |side: &Side<'_, '_>, id: TypeId| {
+        side.btf.get(id).map_or_else(Shape::default, |t| Shape::of(side, t))
+    };
     let mut before: Vec<(TypeId, Shape)> = old_ids.iter().map(|&id| (id, shape(old, id))).collect();
     let mut after: Vec<(TypeId, Shape)> = new_ids.iter().map(|&id| (id, shape(new, id))).collect();
     // Equal ones pair off first.
@@ -152,9 +170,12 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(btf: &Btf<'_>, t: Type<'_>) -> Shape {
+    fn of(side: &Side<'_, '_>, t: Type<'_>) -> Shape {
+        let btf = side.btf;
         match t.kind() {
-            Kind::Struct | Kind::Union => Shape { head: format!("{} bytes", t.size()), parts: parts(btf, t) },
+            Kind::Struct | Kind::Union => {
+                Shape { head: format!("{} bytes", t.size()), parts: parts(side, t) }
+            }
             Kind::Enum | Kind::Enum64 => Shape {
                 head: format!("{} bytes", t.size()),
                 parts: t
@@ -170,7 +191,7 @@ impl Shape {
                 let name = btf.display_name(t.name_off());
                 Shape { head: format!("`{}`", btf.c_declaration(t.target(), &name)), parts: Vec::new() }
             }
-            _ => Shape { head: format!("`{}`", expanded(btf, t.target(), DEPTH)), parts: Vec::new() },
+            _ => Shape { head: format!("`{}`", expanded(side, t.target(), DEPTH)), parts: Vec::new() },
         }
     }
 
@@ -210,7 +231,7 @@ fn words(at: &str, kind: &str) -> String {
     if kind.is_empty() { at.to_owned() } else { format!("{at}, `{kind}`") }
 }
 
-fn parts(btf: &Btf<'_>, t: Type<'_>) -> Vec<(String, String, String)> {
+fn parts(side: &Side<'_, '_>, t: Type<'_>) -> Vec<(String, String, String)> {
     t.members()
         .map(|m| {
             let bits = m.bit_offset();
@@ -219,13 +240,14 @@ fn parts(btf: &Btf<'_>, t: Type<'_>) -> Vec<(String, String, String)> {
                 (_, 0) => format!("bit {bits}"),
                 (_, size) => format!("bits {bits}-{}", u64::from(bits) + u64::from(size) - 1),
             };
-            (btf.display_name(m.name_off), at, expanded(btf, m.target, DEPTH))
+            (side.btf.display_name(m.name_off), at, expanded(side, m.target, DEPTH))
         })
         .collect()
 }
 
 /// A type as C writes it, with unnamed structures written out.
-fn expanded(btf: &Btf<'_>, id: TypeId, depth: u32) -> String {
+fn expanded(side: &Side<'_, '_>, id: TypeId, depth: u32) -> String {
+    let btf = side.btf;
     let text = btf.c_type(id);
     let mut end = id;
     for _ in 0..32 {
@@ -235,12 +257,14 @@ fn expanded(btf: &Btf<'_>, id: TypeId, depth: u32) -> String {
             Kind::Ptr => t.target(),
             kind if kind.is_modifier() && kind != Kind::Typedef => t.target(),
             Kind::Struct | Kind::Union if t.name_off() == 0 && depth > 0 => {
+                let Some(left) = side.left.get().checked_sub(u64::from(t.vlen())) else { return text };
+                side.left.set(left);
                 let inner: Vec<String> = t
                     .members()
                     .map(|m| {
                         format!(
                             "{} {}@{}",
-                            expanded(btf, m.target, depth - 1),
+                            expanded(side, m.target, depth - 1),
                             btf.display_name(m.name_off),
                             m.bit_offset()
                         )

@@ -109,6 +109,11 @@ impl Header {
         data.get(start..start.saturating_add(len as usize)).unwrap_or(&[])
     }
 
+    /// The string section, of the data that the header was read from.
+    pub fn strings<'a>(&self, data: &'a [u8]) -> &'a [u8] {
+        self.section(data, self.str_off, self.str_len)
+    }
+
     /// How many bytes from the start of the header the BTF has in all.
     pub fn total_len(&self) -> u64 {
         let end = |off: u32, len: u32| u64::from(off) + u64::from(len);

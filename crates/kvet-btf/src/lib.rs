@@ -1,7 +1,8 @@
 //! BTF, the kernel's type information: read without copying, judged as the kernel judges it, and stricter.
 //!
 //! [`Btf`] reads any BTF (a base, a module's split one, a distilled base) in either byte order. [`kernel`]
-//! gives a named kernel version's verdict with its errno and log, [`strict`] all that is wrong.
+//! gives a named kernel version's verdict with its errno and log; [`check`] makes findings of it, and in strict
+//! strength of all that is wrong.
 //!
 //! Non-goals: it opens no file, prints nothing, and decides nothing from the environment.
 //!
@@ -11,6 +12,7 @@
 mod btf;
 mod by_name;
 mod c_name;
+pub mod check;
 pub mod diff;
 pub mod dump;
 pub mod elf;
@@ -21,7 +23,6 @@ pub mod kernel;
 mod names;
 mod raw;
 mod scan;
-pub mod strict;
 
 pub use btf::{Array, Btf, EnumValue, Index, Member, Param, SecInfo, Type};
 pub use by_name::ByName;

@@ -7,12 +7,17 @@ mod oracle;
 
 use std::sync::Arc;
 
+use kvet_btf::check::{Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, Solved, Strength, Subject};
 use kvet_btf::kernel::{self, Options, Rules, V5_10, V6_1, V6_12, V6_18, V7_3};
-use kvet_btf::strict::{Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, Solved, Subject, check};
 use kvet_btf::{Btf, Kind, TypeId};
 use kvet_finding::{Severity, Value};
 use oracle::blob::Blob;
 use oracle::seeds::{Builder, every_kind};
+
+/// In strict strength, unless a test says otherwise.
+fn check(data: &[u8], subject: Subject<'_>, facts: &Facts<'_>, options: &Options<'_>) -> Report {
+    kvet_btf::check::check(data, subject, facts, options, Strength::Strict)
+}
 
 fn strict(data: &[u8], rules: &'static Rules) -> Report {
     check(data, Subject::Kernel, &Facts::default(), &Options::new(rules))
@@ -301,7 +306,7 @@ fn split(names: &[(&str, u32)], types: Vec<Vec<u32>>) -> Vec<u8> {
 
 fn module(data: &[u8], base: &[u8], distilled: Option<&[u8]>) -> Report {
     let options = Options::new(&V6_12);
-    let solved = Arc::new(Solved::new(base, &options).unwrap());
+    let solved = Arc::new(Solved::new(base, &options));
     let base = Base::new(base, solved);
     let subject = Subject::Module { name: "efivarfs", distilled, kernel: Some(&base) };
     check(data, subject, &Facts::default(), &options)
@@ -425,11 +430,9 @@ fn damaged_input_neither_panics_nor_hangs() {
             if !kernel::vmlinux(&data, &options).accepted() {
                 assert!(report.findings.iter().any(|f| f.at_boot.is_some()), "{}", verdict.log.last_line());
             }
-            if let Some(solved) = Solved::new(&base, &options) {
-                let kernel = Base::new(&base, Arc::new(solved));
-                let subject = Subject::Module { name: "m", distilled: Some(&data), kernel: Some(&kernel) };
-                check(&data, subject, &Facts::default(), &options);
-            }
+            let kernel = Base::new(&base, Arc::new(Solved::new(&base, &options)));
+            let subject = Subject::Module { name: "m", distilled: Some(&data), kernel: Some(&kernel) };
+            check(&data, subject, &Facts::default(), &options);
         }
         if let Ok(btf) = Btf::parse(&data) {
             let mut out = Vec::new();
@@ -483,20 +486,12 @@ fn c_that_a_compiler_takes() {
     }
 }
 
-/// A kernel's `.BTF` out of an ELF file of the directory that KVET_KERNELS names.
+/// Each real kernel's file name and `.BTF`.
 fn real() -> Vec<(String, Vec<u8>)> {
-    let Some(directory) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("SKIPPED: KVET_KERNELS is not set: no real kernel's BTF was read");
-        return Vec::new();
-    };
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".vmlinux") && !name.ends_with(".debug") {
-            continue;
-        }
+    for path in kvet_testkernels::kernels(&["vmlinux", "debug"]) {
         let file = std::fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
         all.extend(kvet_btf::elf::section(&file, ".BTF").map(|btf| (name, btf.to_vec())));
     }
     all

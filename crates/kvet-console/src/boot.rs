@@ -28,6 +28,10 @@ pub(crate) const ANCHORS: &[&str] = &[
     "Starting new kernel",
     "messages dropped",
     "sysrq: ",
+    // pstore's records, `Panic#1 Part2`; `Oops` is an anchor anyway.
+    "Panic#",
+    "Emergency#",
+    "Shutdown#",
 ];
 
 /// A line that begins a boot, and how early it stands in it.

@@ -196,8 +196,12 @@ impl Open {
 
     /// The line is part of the report.
     pub fn extend_to(&mut self, line: &Line<'_>) {
-        self.report.span.end = line.end;
-        self.report.span.last_line = line.number;
+        // Only the parts of a pstore dump run backwards.
+        let span = &mut self.report.span;
+        span.start = span.start.min(line.start);
+        span.first_line = span.first_line.min(line.number);
+        span.end = span.end.max(line.end);
+        span.last_line = span.last_line.max(line.number);
         self.strange = 0;
         self.taken = self.taken.saturating_add(1);
     }

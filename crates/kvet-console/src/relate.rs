@@ -52,6 +52,12 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     if elsewhere && !open.unproven && start.sure != Sure::Trace {
         return Relation::Another;
     }
+    if open.unproven
+        && kind == Kind::PageFault
+        && start.report.trap.as_ref().is_some_and(|t| t.counter.is_some())
+    {
+        return Relation::Detail;
+    }
     if open.unproven {
         return if start.sure == Sure::Trace { Relation::Ignore } else { Relation::Another };
     }
@@ -104,6 +110,12 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
         (Kind::Slab | Kind::Kasan, Kind::Slab) if !text.starts_with("BUG ") => Relation::Detail,
         (Kind::Leak, Kind::Leak) if young && text.starts_with("unreferenced object") => Relation::Detail,
+        (Kind::Leak, Kind::Leak)
+            if text.starts_with("unregister_netdevice: ")
+                && open.report.headline.starts_with("unregister_netdevice: ") =>
+        {
+            Relation::Detail
+        }
         (Kind::Btf, Kind::Btf) if start.sure == Sure::Preamble => Relation::Another,
         (Kind::StackOverflow, Kind::DoubleFault | Kind::StackOverflow) if young => Relation::Detail,
         (Kind::DoubleFault, Kind::DoubleFault) if young => Relation::Detail,
@@ -170,8 +182,8 @@ pub(crate) fn become_of(open: &mut Open, start: Start, family: &'static Family, 
     report.source = report.source.take().or(old.source);
     let telling = !old.headline.starts_with("------------[") && !old.headline.starts_with("8<---");
     if lone
-        && matches!(old.kind, Kind::Bug | Kind::Refcount)
-        && matches!(report.kind, Kind::Bug | Kind::Warning)
+        && matches!(old.kind, Kind::Bug | Kind::Refcount | Kind::Ubsan)
+        && (is_exception(report.kind) || report.kind == Kind::Warning)
     {
         // The message says more than the `WARNING:` or `kernel BUG` that it comes with.
         let headline = std::mem::replace(&mut report.headline, old.headline);
@@ -214,6 +226,7 @@ pub(crate) fn absorb(open: &mut Open, start: Start, line: &Line<'_>) {
         }
     }
     let Some(trap) = new.trap else { return };
+    open.unproven &= trap.counter.is_none();
     let old = report.trap.get_or_insert_with(Trap::default);
     let first = old.counter.is_none();
     if first && trap.counter.is_some() {

@@ -12,6 +12,7 @@ use crate::boot::{self, Begin, Going};
 use crate::family::{self, Family, Start, Sure};
 use crate::line::{self, Line, MAX_LINE, Origin, Part};
 use crate::open::{Open, Role, Taken};
+use crate::prefix::pstore::{self, Dump};
 use crate::relate::{self, Relation};
 use crate::report::{Event, Kind, Log, Phase, Report, Span};
 
@@ -47,6 +48,8 @@ pub struct Scanner {
     /// The boot before a banner that is letter for letter its own, until it is known whether that is a replay; and the reset to report if
     /// it is none.
     doubt: Option<(Going, Option<Report>)>,
+    /// A dump of pstore, whose parts stand in the wrong order.
+    dump: Option<Dump>,
     log: Log,
     keep: usize,
     events: Option<Vec<Event>>,
@@ -75,6 +78,7 @@ impl Scanner {
             open: Vec::new(),
             going: None,
             doubt: None,
+            dump: None,
             log: Log::default(),
             keep: MAX_REPORTS,
             events: Some(Vec::new()),
@@ -109,6 +113,7 @@ impl Scanner {
         if !carry.is_empty() {
             self.block(&carry);
         }
+        self.end_dump();
         for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
@@ -167,7 +172,7 @@ impl Scanner {
         }
         let mut at = 0;
         while at < block.len() {
-            if self.open.is_empty() && self.slow_lines == 0 {
+            if self.open.is_empty() && self.slow_lines == 0 && self.dump.is_none() {
                 let Some(hit) = ANCHORS.find(&block[at..]) else {
                     self.skip(&block[at..]);
                     break;
@@ -198,8 +203,66 @@ impl Scanner {
         self.offset += bytes.len() as u64;
     }
 
-    /// Reads one physical line, `block[at..end]`.
+    /// Reads one physical line, `block[at..end]`, unless it is part of a dump.
     fn physical(&mut self, block: &[u8], at: usize, end: usize) {
+        let raw = &block[at..end];
+        if let Some((id, number)) = pstore::header(raw) {
+            if self.dump.as_ref().is_none_or(|d| d.id != id) {
+                self.end_dump();
+                self.dump = Some(Dump { id: id.to_owned(), parts: Vec::new(), size: 0 });
+            }
+            self.offset += raw.len() as u64;
+            self.number += 1;
+            let part = pstore::Part { number, offset: self.offset, line: self.number, bytes: Vec::new() };
+            if let Some(dump) = &mut self.dump {
+                dump.parts.push(part);
+            }
+            self.dump_grows(64);
+            return;
+        }
+        if let Some(part) = self.dump.as_mut().and_then(|d| d.parts.last_mut()) {
+            part.bytes.extend_from_slice(raw);
+            self.offset += raw.len() as u64;
+            self.number += u64::from(raw.ends_with(b"\n") || raw.len() < MAX_LINE);
+            self.dump_grows(raw.len());
+            return;
+        }
+        self.one_line(block, at, end);
+    }
+
+    fn dump_grows(&mut self, by: usize) {
+        let full = self.dump.as_mut().is_some_and(|d| {
+            d.size += by;
+            d.size > pstore::MAX_DUMP
+        });
+        if full {
+            self.end_dump();
+        }
+    }
+
+    /// Reads the parts of a dump, oldest first.
+    fn end_dump(&mut self) {
+        let Some(mut dump) = self.dump.take() else { return };
+        let (offset, number) = (self.offset, self.number);
+        dump.parts.sort_by_key(|p| std::cmp::Reverse(p.number));
+        for part in dump.parts {
+            (self.offset, self.number) = (part.offset, part.line);
+            let mut at = 0;
+            while at < part.bytes.len() {
+                let limit = part.bytes.len().min(at + MAX_LINE);
+                let end = memchr(b'\n', &part.bytes[at..limit]).map_or(limit, |i| at + i + 1);
+                self.one_line(&part.bytes, at, end);
+                at = end;
+            }
+        }
+        (self.offset, self.number) = (offset, number);
+        for open in std::mem::take(&mut self.open) {
+            self.close(open);
+        }
+    }
+
+    /// Reads one physical line, `block[at..end]`.
+    fn one_line(&mut self, block: &[u8], at: usize, end: usize) {
         let raw = &block[at..end];
         let start = self.offset;
         self.offset += raw.len() as u64;
@@ -369,7 +432,9 @@ impl Scanner {
         open.remember(line, Taken::Headline);
         self.open.push(open);
         if sure == Sure::Lone {
-            self.open.last_mut().into_iter().for_each(|o| o.report.cut = false);
+            if let Some(open) = self.open.last_mut() {
+                open.report.cut = false;
+            }
         }
         self.announce(self.open.len() - 1);
     }
@@ -551,7 +616,9 @@ impl Scanner {
         if let Some(going) = &self.going {
             // `Booting the kernel.`, `Booting Linux on physical CPU`, the banner: one beginning.
             if going.beginning.is_some_and(|b| b < begin) {
-                self.going.as_mut().into_iter().for_each(|g| g.beginning = Some(begin));
+                if let Some(going) = &mut self.going {
+                    going.beginning = Some(begin);
+                }
                 return;
             }
             if begin == Begin::Decompressor && going.beginning == Some(Begin::Decompressor) {
@@ -559,7 +626,9 @@ impl Scanner {
             }
             if going.replaying || self.is_replay(line, before) {
                 let again = begin < Begin::Banner;
-                self.going.as_mut().into_iter().for_each(|g| g.replaying = again);
+                if let Some(going) = &mut self.going {
+                    going.replaying = again;
+                }
                 return;
             }
         }
@@ -599,8 +668,8 @@ impl Scanner {
         if let Some(mut old) = self.going.take() {
             let same = old.boot.banner.as_deref() == Some(line.text()) && !old.marks.is_empty();
             let before = same.then(|| old.clone());
-            old.boot.span.end = line.start;
-            old.boot.span.last_line = line.number.saturating_sub(1);
+            old.boot.span.end = line.start.max(old.boot.span.start);
+            old.boot.span.last_line = line.number.saturating_sub(1).max(old.boot.span.first_line);
             if old.init_started && old.boot.phase == Phase::Init {
                 old.boot.phase = Phase::UserSpace;
             }
@@ -627,7 +696,11 @@ impl Scanner {
             });
             match before {
                 Some(before) => self.doubt = Some((before, report)),
-                None => report.into_iter().for_each(|r| self.keep_report(r, false)),
+                None => {
+                    if let Some(report) = report {
+                        self.keep_report(report, false);
+                    }
+                }
             }
         }
         self.going = Some(new);

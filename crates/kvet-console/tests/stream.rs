@@ -200,6 +200,26 @@ fn dmesg_printed_into_the_log() {
 }
 
 #[test]
+fn parts_of_pstore_are_put_in_order() {
+    let log = parse(
+        b"\
+Panic#1 Part1
+<4>[    1.100006] Call Trace:
+<4>[    1.100007]  widget_init+0x1a/0x30
+<0>[    1.200000] Kernel panic - not syncing: Fatal exception
+Panic#1 Part2
+<1>[    1.100000] BUG: kernel NULL pointer dereference, address: 0000000000000018
+<4>[    1.100002] Oops: 0000 [#1] SMP
+<4>[    1.100004] RIP: 0010:widget_bind+0x2c/0x90
+",
+    );
+    assert_eq!(log.reports.len(), 1);
+    let r = &log.reports[0];
+    assert_eq!((r.kind, r.frames.len(), r.panic.is_some()), (Kind::PageFault, 1, true));
+    assert_eq!((r.span.first_line, r.span.last_line), (2, 8));
+}
+
+#[test]
 fn dropped_messages_are_counted() {
     let log = parse(b"[    1.000000] a\n** 23 printk messages dropped **\n** 7 printk messages dropped ** [    2.000000] Oops: 0000 [#1] SMP\n[    2.000001] RIP: 0010:f+0x1/0x2\n");
     assert_eq!(log.reports.len(), 1);

@@ -42,8 +42,11 @@ pub struct AtBoot {
     pub line: String,
     /// What must happen for the kernel to come here; `None` when every boot does.
     pub when: Option<String>,
-    /// The boot (or the CPU that came here) ends there.
+    /// Something ends there: the boot (or the CPU that came here, or the module's load), unless
+    /// [`AtBoot::ends`] says what.
     pub fatal: bool,
+    /// What ends, in a clause, where it is not the boot: `the module is refused`.
+    pub ends: Option<String>,
 }
 
 /// One value of a finding's evidence.
@@ -134,14 +137,23 @@ impl Finding {
     /// Says what the kernel will print on every boot.
     #[must_use]
     pub fn at_boot(mut self, line: impl Into<String>, fatal: bool) -> Finding {
-        self.at_boot = Some(AtBoot { line: line.into(), when: None, fatal });
+        self.at_boot = Some(AtBoot { line: line.into(), when: None, fatal, ends: None });
         self
     }
 
     /// Says what the kernel will print once something happens.
     #[must_use]
     pub fn at_boot_when(mut self, line: impl Into<String>, fatal: bool, when: impl Into<String>) -> Finding {
-        self.at_boot = Some(AtBoot { line: line.into(), when: Some(when.into()), fatal });
+        self.at_boot = Some(AtBoot { line: line.into(), when: Some(when.into()), fatal, ends: None });
+        self
+    }
+
+    /// Says what ends when the kernel prints that, where it is not the boot: `the module is refused`.
+    #[must_use]
+    pub fn ending(mut self, what: impl Into<String>) -> Finding {
+        if let Some(at_boot) = &mut self.at_boot {
+            at_boot.ends = Some(what.into());
+        }
         self
     }
 

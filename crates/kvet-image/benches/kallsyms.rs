@@ -2,30 +2,23 @@
 //! KVET_KERNELS names. `KVET_KERNELS=... cargo bench -p kvet-image --bench kallsyms`
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::PathBuf;
-
 use divan::{Bencher, black_box};
 use kvet_image::{Image, VirtAddr};
 
 fn main() {
     if kernels().is_empty() {
-        eprintln!("skipped: KVET_KERNELS names no directory with NAME.vmlinux or NAME.Image");
         return;
     }
     divan::main();
 }
 
 fn kernels() -> Vec<String> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else { return Vec::new() };
-    let names =
-        std::fs::read_dir(dir).into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok());
-    let mut names: Vec<_> = names.filter(|n| n.ends_with(".vmlinux") || n.ends_with(".Image")).collect();
-    names.sort();
-    names
+    let all = kvet_testkernels::kernels(&["vmlinux", "Image"]).into_iter();
+    all.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
 }
 
 fn open(name: &str) -> Image {
-    Image::open(&PathBuf::from(std::env::var_os("KVET_KERNELS").unwrap()).join(name)).unwrap()
+    Image::open(&kvet_testkernels::directory().unwrap().join(name)).unwrap()
 }
 
 #[divan::bench(args = kernels(), sample_count = 20)]

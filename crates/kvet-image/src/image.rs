@@ -82,6 +82,7 @@ pub struct Image {
     pub(crate) facts: OnceLock<crate::facts::Facts>,
     /// What the kernel's module loader would refuse.
     pub(crate) load_faults: Vec<crate::module::LoadFault>,
+    pub(crate) relocation_count: u64,
     pub(crate) debug: Option<Box<crate::debug::DebugFile>>,
     pub(crate) memo: crate::memo::Memo,
     /// The DWARF of this file, located at the first call for a source line.
@@ -111,6 +112,7 @@ impl Image {
             externs: Vec::new(),
             facts: OnceLock::new(),
             load_faults: Vec::new(),
+            relocation_count: 0,
             debug: None,
             memo: crate::memo::Memo::default(),
             lines: OnceLock::new(),
@@ -330,6 +332,11 @@ impl Image {
         crate::lines::source_line(self, addr)
     }
 
+    /// Whether this file or its debug file has line information.
+    pub fn has_lines(&self) -> bool {
+        crate::lines::has_lines(self)
+    }
+
     /// The variables that are in registers when an instruction is about to run, of the innermost function first, when
     /// this file or its debug file has DWARF.
     pub fn variables_at(&self, addr: VirtAddr) -> Vec<crate::Variable> {
@@ -358,6 +365,11 @@ impl Image {
     /// at most 256 are kept.
     pub fn load_faults(&self) -> &[crate::module::LoadFault] {
         &self.load_faults
+    }
+
+    /// How many relocations were applied to the sections that a module's loader keeps; 0 for a kernel.
+    pub fn relocation_count(&self) -> u64 {
+        self.relocation_count
     }
 
     /// The `Linux version ...` line that the kernel prints first.

@@ -65,6 +65,12 @@ pub(crate) fn source_line(image: &Image, addr: VirtAddr) -> Option<SourceLine> {
     source_line(debug.image(), debug.address(addr)?)
 }
 
+/// See [`Image::has_lines`].
+pub(crate) fn has_lines(image: &Image) -> bool {
+    let own = image.lines.get_or_init(|| DebugInfo::locate(image).map(Box::new));
+    own.is_some() || image.debug.as_deref().is_some_and(|debug| has_lines(debug.image()))
+}
+
 /// Bytes of a debug section: where they stand in the image, or, if compressed or relocated, themselves.
 enum Bytes {
     At(Range<usize>),

@@ -6,20 +6,8 @@ use std::path::{Path, PathBuf};
 use kvet_image::{Image, VirtAddr};
 
 fn pairs() -> Vec<(PathBuf, PathBuf)> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory with kernels");
-        return Vec::new();
-    };
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let image = entry.unwrap().path();
-        let debug = image.with_extension("debug");
-        if image.extension().is_some_and(|e| e == "Image") && debug.exists() {
-            out.push((image, debug));
-        }
-    }
-    assert!(!out.is_empty(), "KVET_KERNELS has no NAME.Image with NAME.debug");
-    out
+    let images = kvet_testkernels::kernels(&["Image"]).into_iter();
+    images.filter_map(|image| Some((image.clone(), kvet_testkernels::beside(&image, "debug")?))).collect()
 }
 
 fn open(path: &Path) -> Image {

@@ -7,21 +7,8 @@ use kvet_image::{ErrorKind, Image, SymbolSource};
 
 /// Boot images that have a debug file beside them.
 fn pairs() -> Vec<(PathBuf, PathBuf)> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory of kernels");
-        return Vec::new();
-    };
-    let mut pairs: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .filter_map(|entry| {
-            let image = entry.unwrap().path();
-            let is_image = matches!(image.extension()?.to_str()?, "vmlinuz" | "vmlinux" | "Image");
-            let debug = image.with_extension("debug");
-            (is_image && debug.exists()).then_some((image, debug))
-        })
-        .collect();
-    pairs.sort();
-    pairs
+    let images = kvet_testkernels::kernels(&["vmlinuz", "vmlinux", "Image"]).into_iter();
+    images.filter_map(|image| Some((image.clone(), kvet_testkernels::beside(&image, "debug")?))).collect()
 }
 
 #[test]

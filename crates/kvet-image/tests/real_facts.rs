@@ -6,13 +6,8 @@ use kvet_image::Image;
 
 #[test]
 fn facts_are_those_of_the_build() {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory with kernels");
-        return;
-    };
     let mut checked = 0;
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for path in kvet_testkernels::kernels(&["Image", "vmlinux"]) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let Some(release) = name.strip_suffix(".Image").or_else(|| name.strip_suffix(".vmlinux")) else {
             continue;

@@ -9,16 +9,7 @@ use std::process::Command;
 use kvet_image::{Image, SymbolSource, VirtAddr};
 
 fn kernels() -> Vec<PathBuf> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory with kernels");
-        return Vec::new();
-    };
-    let is_kernel = |p: &PathBuf| p.extension().is_some_and(|e| e == "Image" || e == "vmlinux");
-    let mut out: Vec<_> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(is_kernel).collect();
-    out.sort();
-    assert!(!out.is_empty(), "KVET_KERNELS has no kernels");
-    out
+    kvet_testkernels::kernels(&["Image", "vmlinux"])
 }
 
 fn debug_of(kernel: &Path) -> Option<PathBuf> {

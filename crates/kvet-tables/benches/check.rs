@@ -4,16 +4,13 @@
 //! and `*.Image`, as scripts/fetch-kernels lays them out. A filter is an argument: `-- 'check.*6.1'`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use divan::Bencher;
 use kvet_image::Image;
 use kvet_tables::{Context, TABLES};
 
 fn main() {
-    if std::env::var_os("KVET_KERNELS").is_none() {
-        eprintln!("skipped: KVET_KERNELS names no directory of kernels");
-    }
     divan::main();
 }
 
@@ -27,16 +24,7 @@ impl fmt::Display for Kernel {
 }
 
 fn kernels() -> Vec<Kernel> {
-    let Some(directory) = std::env::var_os("KVET_KERNELS") else { return Vec::new() };
-    let files = std::fs::read_dir(directory).expect("KVET_KERNELS is a directory");
-    let mut kernels: Vec<Kernel> =
-        files.flatten().map(|entry| entry.path()).filter(|path| is_kernel(path)).map(Kernel).collect();
-    kernels.sort_by(|a, b| a.0.cmp(&b.0));
-    kernels
-}
-
-fn is_kernel(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "vmlinux" || e == "vmlinuz" || e == "Image")
+    kvet_testkernels::kernels(&["vmlinux", "vmlinuz", "Image"]).into_iter().map(Kernel).collect()
 }
 
 fn open(kernel: &Kernel) -> Image {

@@ -13,6 +13,8 @@ pub enum LocatedBy {
     Symbols(String, SymbolSource),
     /// The table's own invariants, on an image that names it nowhere.
     Scan,
+    /// The file is nothing else.
+    File,
 }
 
 impl fmt::Display for LocatedBy {
@@ -21,6 +23,7 @@ impl fmt::Display for LocatedBy {
             LocatedBy::Section(name) => write!(f, "section {name}"),
             LocatedBy::Symbols(name, source) => write!(f, "{name} from {}", source.as_str()),
             LocatedBy::Scan => f.write_str("structural scan"),
+            LocatedBy::File => f.write_str("the file itself"),
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use kvet_btf::kernel::{Options, Rules};
-use kvet_btf::strict::{
+use kvet_btf::check::{
     Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, SetShape, Solved, Subject, check,
 };
+use kvet_btf::kernel::{Options, Rules};
 use kvet_image::{Image, Kind, SymbolSource, VirtAddr};
+
+pub use kvet_btf::check::Strength;
 
 use crate::{Bounds, Context, LocatedBy, Table, TableReport};
 
@@ -16,6 +18,35 @@ pub struct Btf;
 
 const NAME: &str = "btf";
 
+/// How BTF is to be judged.
+#[derive(Clone, Copy, Default)]
+pub struct Policy<'a> {
+    /// How much is checked.
+    pub strength: Strength,
+    /// The kernel version that reads it; by default the image's own, else the newest.
+    pub rules: Option<&'static Rules>,
+    /// The base of split BTF, where it is at hand as BTF alone and no image of the kernel is.
+    pub base: Option<&'a RawBase>,
+}
+
+/// A kernel's BTF out of a file of its own, read once for all that is split from it.
+pub struct RawBase {
+    data: Vec<u8>,
+    solved: Arc<Solved>,
+}
+
+impl RawBase {
+    /// Reads a base as a kernel version does.
+    pub fn new(data: Vec<u8>, rules: Option<&'static Rules>) -> RawBase {
+        let solved = Solved::new(&data, &raw_options(&data, rules.unwrap_or_else(Rules::newest)));
+        RawBase { data, solved: Arc::new(solved) }
+    }
+
+    fn base(&self) -> Base<'_> {
+        Base::new(&self.data, Arc::clone(&self.solved))
+    }
+}
+
 impl Table for Btf {
     fn name(&self) -> &'static str {
         NAME
@@ -23,8 +54,8 @@ impl Table for Btf {
 
     fn check(&self, context: &Context<'_>) -> Option<TableReport> {
         Some(match context.image.kind() {
-            Kind::Module => module(context.image, context.kernel),
-            _ => kernel(context.image),
+            Kind::Module => module(context),
+            _ => kernel(context.image, context.btf),
         })
     }
 }
@@ -47,23 +78,71 @@ pub fn bytes(image: &Image) -> Option<&[u8]> {
     }
 }
 
-/// Checks BTF that is in no image: a file like `/sys/kernel/btf/vmlinux`.
+/// A module's `.BTF.base`.
+pub fn distilled(image: &Image) -> Option<&[u8]> {
+    let module = (image.kind() == Kind::Module).then(|| image.raw())?;
+    kvet_btf::elf::section(module, ".BTF.base").filter(|data| !data.is_empty())
+}
+
+/// BTF that stands in no image, and what else is known of it.
+pub struct Raw<'a> {
+    /// The bytes.
+    pub data: &'a [u8],
+    /// The module's name, for split BTF.
+    pub name: &'a str,
+    /// The kernel that it was split from, as an image.
+    pub kernel: Option<&'a Image>,
+}
+
+impl Raw<'_> {
+    /// Whether it is split BTF: because it can be nothing else, or because a base is at hand and it does not stand
+    /// on its own.
+    pub fn is_split(&self, policy: Policy<'_>) -> bool {
+        let Ok((header, _)) = kvet_btf::Header::parse(self.data) else { return false };
+        if header.strings(self.data).first() == Some(&0) {
+            return false;
+        }
+        let has_base = self.kernel.is_some() || policy.base.is_some();
+        has_base || kvet_btf::Btf::parse(self.data).is_ok_and(|btf| btf.lacks_base())
+    }
+}
+
+/// Checks BTF that is in no image: a file like `/sys/kernel/btf/vmlinux`. The byte order is the BTF's own.
 ///
-/// `rules` are those of the kernel that it is for; without them those of the newest. The byte order is the
-/// BTF's own.
-pub fn check_raw(data: &[u8], rules: Option<&'static Rules>) -> TableReport {
-    let mut report = TableReport::new(NAME, Some(LocatedBy::Scan));
-    let rules = rules.unwrap_or_else(Rules::newest);
-    report.layout = Some(format!("as Linux {rules} reads it"));
+/// What stands on its own is judged as bpf(2) judges it, which checks all that a kernel checks of its own BTF
+/// and more; split BTF as a module's.
+pub fn check_raw(raw: &Raw<'_>, policy: Policy<'_>) -> TableReport {
+    let mut report = TableReport::new(NAME, Some(LocatedBy::File));
+    let release = raw.kernel.and_then(Image::release).and_then(Rules::for_release);
+    let rules = policy.rules.or(release).unwrap_or_else(Rules::newest);
+    report.layout = Some(format!("judged by the rules of Linux {rules}"));
+    if policy.rules.or(release).is_none() {
+        report.skipped.push(format!(
+            "the file names no kernel version: it was judged by the rules of the newest that kvet knows, {rules} \
+             (--as VERSION names another)"
+        ));
+    }
+    let options = raw_options(raw.data, rules);
+    if !raw.is_split(policy) {
+        fill(&mut report, check(raw.data, Subject::Loaded, &Facts::default(), &options, policy.strength));
+        return report;
+    }
+    let shared = raw.kernel.map(|kernel| shared(kernel, &options));
+    let base = base_of(raw.kernel, shared.as_deref(), policy);
+    let subject = Subject::Module { name: raw.name, distilled: None, kernel: base.as_ref() };
+    fill(&mut report, check(raw.data, subject, &Facts::default(), &options, policy.strength));
+    report
+}
+
+fn raw_options(data: &[u8], rules: &'static Rules) -> Options<'static> {
     let mut options = Options::new(rules);
     if let Some(order) = kvet_btf::Header::byte_order(data) {
         options.order = order;
     }
-    fill(&mut report, check(data, Subject::Kernel, &Facts::default(), &options));
-    report
+    options
 }
 
-fn kernel(image: &Image) -> TableReport {
+fn kernel(image: &Image, policy: Policy<'_>) -> TableReport {
     let Some((range, located_by)) = locate(image) else {
         return TableReport::absent(
             NAME,
@@ -73,11 +152,18 @@ fn kernel(image: &Image) -> TableReport {
     };
     let data = image.raw().get(range).unwrap_or(&[]);
     let mut report = TableReport::new(NAME, Some(located_by));
-    let options = options(image, &mut report);
+    let options = options(image, policy, &mut report);
+    if policy.strength == Strength::Kernel {
+        let run =
+            |options: &Options<'_>| check(data, Subject::Kernel, &Facts::default(), options, policy.strength);
+        fill(&mut report, as_configured(run, options, Some(image)));
+        return report;
+    }
     let per_cpu = per_cpu(image);
     let ids = ids(image);
     let facts = Facts { per_cpu: per_cpu.as_ref(), ids: &ids, pahole: pahole(image) };
-    fill(&mut report, check(data, Subject::Kernel, &facts, &options));
+    let run = |options: &Options<'_>| check(data, Subject::Kernel, &facts, options, policy.strength);
+    fill(&mut report, as_configured(run, options, Some(image)));
     if ids.is_empty() {
         report.skipped.push(
             "the ids of .BTF_ids were not checked: no symbols (__BTF_ID__...) say what they stand for"
@@ -87,52 +173,96 @@ fn kernel(image: &Image) -> TableReport {
     report
 }
 
-/// A kernel's BTF, read once for all of its modules; `None` when it has none that can be read.
-struct Shared(Option<(Range<usize>, Arc<Solved>)>);
+/// A kernel's BTF, read once for all of its modules, by the rules of one version.
+struct Shared {
+    rules: &'static Rules,
+    /// Where it stands in the kernel's file; `None` when it has none.
+    found: Option<(Range<usize>, Arc<Solved>)>,
+}
 
-fn module(image: &Image, kernel: Option<&Image>) -> TableReport {
+impl Shared {
+    fn new(kernel: &Image, options: &Options<'_>) -> Shared {
+        let found = locate(kernel).map(|(range, _)| {
+            let data = kernel.raw().get(range.clone()).unwrap_or(&[]);
+            let solved = Solved::new(data, options);
+            (range, Arc::new(solved))
+        });
+        Shared { rules: options.rules, found }
+    }
+}
+
+/// What the kernel keeps, unless that was made by another version's rules.
+fn shared(kernel: &Image, options: &Options<'_>) -> Arc<Shared> {
+    let kept = kernel.shared(|kernel| Shared::new(kernel, options));
+    if kept.rules == options.rules { kept } else { Arc::new(Shared::new(kernel, options)) }
+}
+
+fn base_of<'a>(kernel: Option<&'a Image>, shared: Option<&Shared>, policy: Policy<'a>) -> Option<Base<'a>> {
+    if let Some((kernel, (range, solved))) = kernel.zip(shared.and_then(|shared| shared.found.as_ref())) {
+        return Some(Base::new(kernel.raw().get(range.clone()).unwrap_or(&[]), Arc::clone(solved)));
+    }
+    policy.base.map(RawBase::base)
+}
+
+fn module(context: &Context<'_>) -> TableReport {
+    let (image, kernel, policy) = (context.image, context.kernel, context.btf);
     let Some(data) = kvet_btf::elf::section(image.raw(), ".BTF").filter(|data| !data.is_empty()) else {
         return TableReport::absent(NAME, "the module carries no BTF");
     };
-    let distilled = kvet_btf::elf::section(image.raw(), ".BTF.base").filter(|data| !data.is_empty());
     let mut report = TableReport::new(NAME, Some(LocatedBy::Section(".BTF".to_owned())));
-    let options = options(kernel.unwrap_or(image), &mut report);
-    let shared = kernel.map(|kernel| kernel.shared(|kernel| shared(kernel, &options)));
-    let base = match (kernel, shared.as_deref()) {
-        (Some(kernel), Some(Shared(Some((range, solved))))) => {
-            Some(Base::new(kernel.raw().get(range.clone()).unwrap_or(&[]), Arc::clone(solved)))
-        }
-        _ => None,
-    };
+    let options = options(kernel.unwrap_or(image), policy, &mut report);
+    let shared = kernel.map(|kernel| shared(kernel, &options));
+    let base = base_of(kernel, shared.as_deref(), policy);
     let name = match image.module_name() {
         Some(name) => name.to_owned(),
         None => image.path().file_stem().map_or_else(String::new, |s| s.to_string_lossy().replace('-', "_")),
     };
-    let subject = Subject::Module { name: &name, distilled, kernel: base.as_ref() };
-    fill(&mut report, check(data, subject, &Facts::default(), &options));
+    let subject = Subject::Module { name: &name, distilled: distilled(image), kernel: base.as_ref() };
+    let run = |options: &Options<'_>| check(data, subject, &Facts::default(), options, policy.strength);
+    fill(&mut report, as_configured(run, options, kernel));
     if kernel.is_some() && base.is_none() {
-        report.skipped.push("the kernel that was given has no BTF that can be read".to_owned());
+        report.skipped.push("the kernel that was given holds no BTF".to_owned());
     }
     report
 }
 
-fn shared(kernel: &Image, options: &Options<'_>) -> Shared {
-    Shared(locate(kernel).and_then(|(range, _)| {
-        let solved = Solved::new(kernel.raw().get(range.clone())?, options)?;
-        Some((range, Arc::new(solved)))
-    }))
+/// Checks, and when something is refused looks how this kernel was configured to take that: it says less, and
+/// loads the module all the same. (Looking means to read the whole kernel, which the sound ones are spared.)
+fn as_configured(
+    run: impl Fn(&Options<'_>) -> Report,
+    options: Options<'_>,
+    kernel: Option<&Image>,
+) -> Report {
+    let report = run(&options);
+    let refused = report.findings.iter().any(|f| f.at_boot.is_some());
+    if !refused || options.mismatch_allowed || !kernel.is_some_and(tolerates_mismatch) {
+        return report;
+    }
+    run(&Options { mismatch_allowed: true, ..options })
 }
 
-/// The rules of the image's own kernel version.
-fn options(image: &Image, report: &mut TableReport) -> Options<'static> {
-    let rules = image.release().and_then(Rules::for_release).unwrap_or_else(|| {
+/// Whether a kernel has CONFIG_MODULE_ALLOW_BTF_MISMATCH by the evidence of its strings: since 6.7 it holds either
+/// `failed to validate module ...` or this one (`btf_module_notify`). Older ones hold the former in both cases.
+fn tolerates_mismatch(kernel: &Image) -> bool {
+    struct Tolerates(bool);
+    let found = kernel.shared(|kernel| {
+        let line = b"Kernel module BTF mismatch detected, ";
+        Tolerates(memchr::memmem::find(kernel.raw(), line).is_some())
+    });
+    found.0
+}
+
+/// The rules that the policy names, else those of the image's own kernel version.
+fn options(image: &Image, policy: Policy<'_>, report: &mut TableReport) -> Options<'static> {
+    let own = image.release().and_then(Rules::for_release);
+    let rules = policy.rules.or(own).unwrap_or_else(|| {
         report.skipped.push(format!(
-            "the image names no kernel release: its BTF was judged as {} does",
+            "the image names no kernel release: its BTF was judged by the rules of the newest that kvet knows, {}",
             Rules::newest()
         ));
         Rules::newest()
     });
-    report.layout = Some(format!("as Linux {rules} reads it"));
+    report.layout = Some(format!("judged by the rules of Linux {rules}"));
     let mut options = Options::new(rules);
     options.mismatch_allowed =
         image.config().is_some_and(|config| config.contains("\nCONFIG_MODULE_ALLOW_BTF_MISMATCH=y\n"));

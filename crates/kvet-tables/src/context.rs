@@ -7,8 +7,11 @@ use kvet_image::Image;
 use crate::TableReport;
 use crate::alternatives::arm64::Arm64Alternatives;
 use crate::alternatives::x86;
+use crate::btf;
 use crate::bugs::BugTable;
 use crate::jump_labels::{self, JumpTable};
+use crate::lists::Branches;
+use crate::orc::OrcTable;
 use crate::static_calls::{self, StaticCallTable};
 
 /// One image under examination: the image, its kernel when it is a module, and what several tables need of
@@ -18,6 +21,8 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// For a module: the kernel it is for, when one was given.
     pub kernel: Option<&'a Image>,
+    /// How its BTF is to be judged.
+    pub btf: btf::Policy<'a>,
     kernel_context: Option<&'a Context<'a>>,
     /// See [`x86::entries`].
     pub(crate) x86_alternatives: OnceLock<Option<x86::Alternatives>>,
@@ -28,6 +33,8 @@ pub struct Context<'a> {
     static_calls: OnceLock<Result<StaticCallTable, Box<TableReport>>>,
     bugs: OnceLock<Result<BugTable, String>>,
     kernel_bugs: OnceLock<Option<BugTable>>,
+    branches: OnceLock<Branches>,
+    orc: OnceLock<Result<OrcTable, Option<String>>>,
 }
 
 impl<'a> Context<'a> {
@@ -36,6 +43,7 @@ impl<'a> Context<'a> {
         Context {
             image,
             kernel,
+            btf: btf::Policy::default(),
             kernel_context: None,
             x86_alternatives: OnceLock::new(),
             x86_kernel: x86::KernelFacts::default(),
@@ -44,7 +52,15 @@ impl<'a> Context<'a> {
             static_calls: OnceLock::new(),
             bugs: OnceLock::new(),
             kernel_bugs: OnceLock::new(),
+            branches: OnceLock::new(),
+            orc: OnceLock::new(),
         }
+    }
+
+    /// The same with another policy for BTF than the default.
+    #[must_use]
+    pub fn with_btf(self, btf: btf::Policy<'a>) -> Self {
+        Context { btf, ..self }
     }
 
     /// A context for one of many modules of a kernel: what the kernel's own context has read is not read again.
@@ -89,6 +105,16 @@ impl<'a> Context<'a> {
             return kernel.bugs();
         }
         self.kernel_bugs.get_or_init(|| BugTable::find(self.kernel?).ok()).as_ref()
+    }
+
+    /// The direct branches of x86-64 text to the thunks of retpolines and returns.
+    pub(crate) fn branches(&self) -> &Branches {
+        self.branches.get_or_init(|| Branches::read(self.image))
+    }
+
+    /// The unwind tables of x86-64, or the sentence that says why there are none (`None` where there can be none).
+    pub(crate) fn orc(&self) -> Result<&OrcTable, &Option<String>> {
+        self.orc.get_or_init(|| OrcTable::find(self.image)).as_ref()
     }
 
     /// The arm64 alternatives of the image and what it says about capabilities.

@@ -12,20 +12,32 @@ pub mod btf;
 pub mod bugs;
 mod context;
 pub mod disasm;
+mod entries;
 pub mod exceptions;
+pub mod exports;
 pub mod features;
+pub mod initcalls;
 pub mod jump_labels;
 pub mod kallsyms;
+pub mod lists;
+pub mod mcount;
+pub mod orc;
+pub mod parameters;
+pub mod paravirt;
+#[cfg(test)]
+mod pointers_real;
 #[cfg(test)]
 mod realkernels;
 mod release;
+pub mod relocations;
 mod runs;
-mod scan;
+pub mod runtime_constants;
 pub mod sites;
 pub mod static_calls;
 mod table;
 #[cfg(test)]
 mod testimage;
+pub mod tracepoints;
 
 pub use bounds::{Bounds, LocatedBy};
 pub use context::Context;

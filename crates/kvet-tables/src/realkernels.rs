@@ -1,21 +1,10 @@
-//! Real kernels for tests: a directory of them that the environment variable `KVET_KERNELS` names, holding
-//! `RELEASE.debug` (with symbols), `RELEASE.vmlinux` (stripped) and `RELEASE.Image` (flat arm64).
+//! Real kernels for this crate's own tests (`kvet_testkernels`), and damage to them.
 
 use std::path::PathBuf;
 
-/// The kernels with a suffix; none, and a word on stderr, when there is no such directory.
-pub(crate) fn kernels(suffix: &str) -> Vec<PathBuf> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory of real kernels");
-        return Vec::new();
-    };
-    let entries = std::fs::read_dir(&dir).expect("KVET_KERNELS is a readable directory");
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a directory entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == suffix))
-        .collect();
-    found.sort();
-    found
+/// The kernels with an extension, in order of their names.
+pub(crate) fn kernels(extension: &str) -> Vec<PathBuf> {
+    kvet_testkernels::kernels(&[extension])
 }
 
 /// A stream of numbers, the same on every run (SplitMix64).

@@ -18,6 +18,13 @@ pub(crate) enum Likeness {
     Other,
 }
 
+impl Likeness {
+    /// For entries of which nothing says that they are one but damaged.
+    pub(crate) fn entry_if(is_entry: bool) -> Likeness {
+        if is_entry { Likeness::Entry } else { Likeness::Other }
+    }
+}
+
 /// The shape of a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
@@ -27,10 +34,15 @@ pub(crate) struct Shape {
     pub(crate) align: u64,
     /// The fewest entries that make a table.
     pub(crate) fewest: u64,
+    /// How many entries in a row may be broken beyond recognition inside a table.
+    pub(crate) hole: u64,
+    /// Nine of ten entries must be whole: for entries that say so little that of a table with longer ones every so
+    /// many look like them.
+    pub(crate) dense: bool,
 }
 
-/// How many entries in a row may be broken beyond recognition inside a table: about a page of them.
-const HOLE: u64 = 256;
+/// About a page of entries.
+pub(crate) const PAGE_HOLE: u64 = 256;
 
 /// A table of this many entries is one at first sight.
 const CERTAIN: u64 = 64;
@@ -118,14 +130,18 @@ impl<L: Fn(VirtAddr) -> Likeness> Runs<'_, L> {
         while let more @ 1.. = self.more(|n| end.checked_add(n * entry)) {
             end += more;
         }
-        (end - start >= self.shape.fewest * entry).then_some(start..end)
+        let count = (end - start) / entry;
+        let whole =
+            || (0..count).filter(|n| self.likeness(start + n * entry) == Likeness::Entry).count() as u64;
+        let dense = !self.shape.dense || whole() * 10 >= count * 9;
+        (count >= self.shape.fewest && dense).then_some(start..end)
     }
 
     /// How many bytes to take in from an end of a run, `next(n)` being the n-th position from there: up to the
     /// next entry with what is broken before it, else the damaged entry that ends the table.
     fn more(&self, next: impl Fn(u64) -> Option<u64>) -> u64 {
         let is = |n: u64, wanted: Likeness| next(n).is_some_and(|at| self.likeness(at) == wanted);
-        match (0..=HOLE).find(|n| is(*n, Likeness::Entry)) {
+        match (0..=self.shape.hole).find(|n| is(*n, Likeness::Entry)) {
             Some(n) => (n + 1) * self.shape.entry,
             None if is(0, Likeness::Damaged) => self.shape.entry,
             None => 0,
@@ -137,7 +153,7 @@ impl<L: Fn(VirtAddr) -> Likeness> Runs<'_, L> {
 mod tests {
     use super::*;
 
-    const SHAPE: Shape = Shape { entry: 16, align: 8, fewest: 8 };
+    const SHAPE: Shape = Shape { entry: 16, align: 8, fewest: 8, hole: PAGE_HOLE, dense: false };
 
     /// A table at 0x1008 of so many entries, those listed damaged.
     fn table(entries: u64, damaged: &[u64], broken: &[u64]) -> Option<Range<VirtAddr>> {
@@ -164,6 +180,17 @@ mod tests {
         assert_eq!(table(500, &[], &[]), whole(500));
         assert_eq!(table(8, &[], &[]), whole(8));
         assert_eq!(table(7, &[], &[]), None);
+    }
+
+    #[test]
+    fn a_dense_table_is_no_pattern_in_another() {
+        // Every second place looks like an entry.
+        let every =
+            |n: u64| move |at: VirtAddr| if at.0 % (16 * n) == 0 { Likeness::Entry } else { Likeness::Other };
+        let dense = Shape { hole: 4, dense: true, ..SHAPE };
+        assert_eq!(find(&[0..0x1000], dense, every(2)), None);
+        assert_eq!(find(&[0..0x1000], dense, every(1)), Some(VirtAddr(0)..VirtAddr(0x1000)));
+        assert!(find(&[0..0x1000], SHAPE, every(2)).is_some());
     }
 
     #[test]

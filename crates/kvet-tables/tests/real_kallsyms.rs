@@ -6,17 +6,8 @@ use kvet_tables::{Context, Table, kallsyms::Kallsyms};
 
 #[test]
 fn no_distribution_kernel_has_a_finding() {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory with kernels");
-        return;
-    };
     let mut checked = 0;
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        let wanted = |e: &std::ffi::OsStr| e == "Image" || e == "vmlinux" || e == "debug";
-        if !path.extension().is_some_and(wanted) {
-            continue;
-        }
+    for path in kvet_testkernels::kernels(&["Image", "vmlinux", "debug"]) {
         let image = Image::open(&path).unwrap();
         let report = Kallsyms.check(&Context::new(&image, None)).unwrap();
         assert_eq!(report.findings, [], "{}", path.display());
@@ -37,16 +28,8 @@ fn no_distribution_kernel_has_a_finding() {
 /// Changes one byte of a real kernel at a time: each change is found, under its rule and at its entry.
 #[test]
 fn damage_to_a_real_kernel_is_found_at_its_entry() {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory with kernels");
-        return;
-    };
     let mut checked = 0;
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if !path.extension().is_some_and(|e| e == "Image" || e == "vmlinux") {
-            continue;
-        }
+    for path in kvet_testkernels::kernels(&["Image", "vmlinux"]) {
         let bytes = std::fs::read(&path).unwrap();
         let image = Image::from_bytes(&path, bytes.clone()).unwrap();
         let kallsyms = image.kallsyms().unwrap();

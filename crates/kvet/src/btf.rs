@@ -7,21 +7,42 @@ use clap::{Args, Subcommand, ValueEnum};
 use kvet_btf::diff::{Change, Difference, diff};
 use kvet_btf::{Btf, Header, dump};
 
+use crate::check::{RUNNING, is_running_module};
 use crate::exit::Exit;
 use crate::progress::complain;
 
 const SOURCES: &str = "\
 A FILE is raw BTF (such as /sys/kernel/btf/vmlinux), an ELF file with a section .BTF (vmlinux, a module, a BPF
-object), or any kernel image that `kvet check` reads.";
+object), or any kernel image that `kvet check` reads.
+
+A module's BTF is split from its vmlinux's, which a base option names. Without it the module's own .BTF.base is taken,
+or for a file of /sys/kernel/btf the running kernel's BTF.";
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  kvet btf dump --format c > vmlinux.h             the running kernel's types as a header for BPF programs
+  kvet btf dump -B vmlinux kernel/fs/efivarfs/efivarfs.ko
+  kvet btf dump --format btf vmlinuz-6.12.0 > vmlinux.btf
+  kvet btf dump vmlinuz-6.12.0 | grep \"STRUCT 'page'\" -A20";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  kvet btf diff --breaking vmlinuz-6.1 vmlinuz-6.12
+  kvet btf diff --old-base vmlinux-6.1 --new-base vmlinux-6.12 6.1/efivarfs.ko 6.12/efivarfs.ko
+
+Exit status:
+  0  the types are the same
+  1  they differ
+  2  they could not be compared";
 
 /// `kvet btf`.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Writes BTF out, as `bpftool btf dump` does
-    #[command(after_help = SOURCES)]
+    #[command(after_help = format!("{SOURCES}\n\n{DUMP_EXAMPLES}"))]
     Dump(DumpArgs),
     /// Types added, removed and changed from one BTF to another: what breaks a module or a BPF program
-    #[command(after_help = SOURCES)]
+    #[command(after_help = format!("{SOURCES}\n\n{DIFF_EXAMPLES}"))]
     Diff(DiffArgs),
 }
 
@@ -48,6 +69,8 @@ enum DumpFormat {
     C,
     /// An object a type, as `bpftool -j`
     Json,
+    /// The BTF itself, as it stands in the file
+    Btf,
 }
 
 /// `kvet btf diff`.
@@ -59,6 +82,12 @@ pub struct DiffArgs {
     /// What they will meet
     #[arg(value_name = "NEW")]
     new: PathBuf,
+    /// What holds the base of OLD, when that is a module
+    #[arg(long, value_name = "FILE")]
+    old_base: Option<PathBuf>,
+    /// What holds the base of NEW, when that is a module
+    #[arg(long, value_name = "FILE")]
+    new_base: Option<PathBuf>,
     /// Leave out what was added, which breaks nothing
     #[arg(long)]
     breaking: bool,
@@ -98,55 +127,92 @@ fn written(error: &io::Error) -> Failure {
     (error.kind() != io::ErrorKind::BrokenPipe).then(|| format!("stdout: cannot be written: {error}"))
 }
 
-/// The BTF in a file. A kernel is mapped, not read: with its debug information it has hundreds of megabytes.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// BTF out of a file, with what it was split from.
+struct Source {
+    shown: String,
+    data: Vec<u8>,
+    /// A base that came with it or was given.
+    base: Option<(String, Vec<u8>)>,
+}
+
+impl Source {
+    fn open(path: &Path, base: Option<&Path>) -> Result<Source, Failure> {
+        let (data, distilled) = read(path)?;
+        let shown = crate::text::path(path);
+        let of = |base: &Path| Ok::<_, Failure>((crate::text::path(base), read(base)?.0));
+        let base = match (base, distilled) {
+            (Some(base), _) => Some(of(base)?),
+            (None, Some(distilled)) => Some((format!("{shown} (.BTF.base)"), distilled)),
+            (None, None) if is_running_module(path) => Some(of(Path::new(RUNNING))?),
+            (None, None) => None,
+        };
+        Ok(Source { shown, data, base })
+    }
+
+    /// Hands on the BTF, which borrows from its base.
+    fn with<T>(&self, then: impl FnOnce(&Btf<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+        let unreadable = |shown: &str, error| Some(format!("{shown}: the BTF {error}"));
+        if let Some((shown, data)) = &self.base {
+            let base = Btf::parse(data).map_err(|e| unreadable(shown, e))?;
+            return then(&Btf::parse_split(&self.data, &base).map_err(|e| unreadable(&self.shown, e))?);
+        }
+        let btf = Btf::parse(&self.data).map_err(|e| unreadable(&self.shown, e))?;
+        if btf.lacks_base() {
+            return Err(Some(format!(
+                "{}: is split BTF: name the vmlinux that the module was built with as its base (see --help)",
+                self.shown
+            )));
+        }
+        then(&btf)
+    }
+}
+
+/// The BTF in a file, and a module's `.BTF.base`. A kernel is mapped, not read: with its debug information it has
+/// hundreds of megabytes.
+fn read(path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
     let shown = crate::text::path(path);
     let unreadable = |e: io::Error| Some(format!("{shown}: cannot be read: {e}"));
     let mut start = [0; 4];
     let mut file = std::fs::File::open(path).map_err(unreadable)?;
     let len = io::Read::read(&mut file, &mut start).map_err(unreadable)?;
     if Header::byte_order(&start[..len]).is_some() {
-        return std::fs::read(path).map_err(unreadable);
+        return Ok((std::fs::read(path).map_err(unreadable)?, None));
     }
     let why = match kvet_image::Image::open(path) {
         Ok(image) => match kvet_tables::btf::bytes(&image) {
-            Some(bytes) => return Ok(bytes.to_vec()),
+            Some(bytes) => {
+                return Ok((bytes.to_vec(), kvet_tables::btf::distilled(&image).map(<[u8]>::to_vec)));
+            }
             None => format!("{shown}: holds no BTF (CONFIG_DEBUG_INFO_BTF is off?)"),
         },
         Err(error) => error.to_string(),
     };
     // A BPF object, or another machine's kernel.
     let bytes = if start == *b"\x7fELF" { std::fs::read(path).map_err(unreadable)? } else { Vec::new() };
-    kvet_btf::elf::section(&bytes, ".BTF").map(<[u8]>::to_vec).ok_or(Some(why))
+    let section = |name| kvet_btf::elf::section(&bytes, name).map(<[u8]>::to_vec);
+    Ok((section(".BTF").ok_or(Some(why))?, section(".BTF.base")))
 }
 
+/// Writes BTF in one form.
+type Dump = fn(&Btf<'_>, &mut dyn Write) -> Result<(), dump::DumpError>;
+
 fn dumped(args: &DumpArgs) -> Result<(), Failure> {
-    let shown = crate::text::path(&args.file);
-    let data = read(&args.file)?;
-    let base_data = args.base.as_deref().map(read).transpose()?;
-    let unreadable = |path: &str, error| Some(format!("{path}: the BTF {error}"));
-    let base = match (&args.base, &base_data) {
-        (Some(path), Some(data)) => {
-            Some(Btf::parse(data).map_err(|e| unreadable(&crate::text::path(path), e))?)
+    let dump: Dump = match args.format {
+        DumpFormat::Raw => dump::raw,
+        DumpFormat::C => dump::c,
+        DumpFormat::Json => dump::json,
+        DumpFormat::Btf => {
+            // As it is: it need not be sound, nor its base be at hand.
+            let (data, _) = read(&args.file)?;
+            return io::stdout().write_all(&data).map_err(|e| written(&e));
         }
-        _ => None,
     };
-    let btf = match &base {
-        Some(base) => Btf::parse_split(&data, base),
-        None => Btf::parse(&data),
-    }
-    .map_err(|e| unreadable(&shown, e))?;
-    if base.is_none() && btf.strings().first().is_some_and(|&first| first != 0) {
-        return Err(Some(format!(
-            "{shown}: is split BTF: give the vmlinux that the module was built with as --base"
-        )));
-    }
-    let mut out = io::stdout().lock();
-    let result = match args.format {
-        DumpFormat::Raw => dump::raw(&btf, &mut out),
-        DumpFormat::C => dump::c(&btf, &mut out),
-        DumpFormat::Json => dump::json(&btf, &mut out),
-    };
+    let source = Source::open(&args.file, args.base.as_deref())?;
+    source.with(|btf| dump_to_stdout(btf, dump, &source.shown))
+}
+
+fn dump_to_stdout(btf: &Btf<'_>, dump: Dump, shown: &str) -> Result<(), Failure> {
+    let result = dump(btf, &mut io::stdout().lock());
     result.map_err(|error| match error {
         dump::DumpError::Io(error) => written(&error),
         error => Some(format!("{shown}: {error}")),
@@ -154,12 +220,9 @@ fn dumped(args: &DumpArgs) -> Result<(), Failure> {
 }
 
 fn compared(args: &DiffArgs) -> Result<Exit, Failure> {
-    let (old_data, new_data) = (read(&args.old)?, read(&args.new)?);
-    let parse = |path: &Path, data| {
-        Btf::parse(data).map_err(|e| Some(format!("{}: the BTF {e}", crate::text::path(path))))
-    };
-    let (old, new) = (parse(&args.old, &old_data)?, parse(&args.new, &new_data)?);
-    let mut differences = diff(&old, &new);
+    let old = Source::open(&args.old, args.old_base.as_deref())?;
+    let new = Source::open(&args.new, args.new_base.as_deref())?;
+    let mut differences = old.with(|old| new.with(|new| Ok(diff(old, new))))?;
     if args.breaking {
         differences.retain(Difference::breaks);
     }

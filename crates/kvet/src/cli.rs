@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use kvet_btf::kernel::Rules;
 
 use crate::exit::Exit;
 
@@ -65,6 +66,13 @@ pub enum Command {
     /// What happened in this console log? First cause first, with its evidence
     #[command(after_help = EXPLAIN_EXIT_STATUS)]
     Explain(ExplainArgs),
+    /// How often does this kernel fail to boot, in which ways? Boots it in QEMU, many times
+    #[command(after_help = EXIT_STATUS)]
+    Boot(Box<crate::boot::args::BootArgs>),
+    /// The boots in the store: list, show, export, compare
+    Runs(crate::runs::RunsArgs),
+    /// One HTML page of a campaign: rate, clusters, times, annotated logs
+    Report(crate::report::ReportArgs),
     /// BTF as text, and what changed between two kernels' types
     #[command(subcommand)]
     Btf(crate::btf::Command),
@@ -84,17 +92,18 @@ pub enum Command {
 /// `kvet check`.
 #[derive(clap::Args, Debug)]
 pub struct CheckArgs {
-    /// Kernels, modules, or directories that hold them; `-` is stdin
+    /// Kernels, modules, BTF, or directories that hold them; `-` is stdin
     ///
     /// A kernel is an ELF vmlinux (with or without symbols), an x86 vmlinuz, an arm64 Image or an EFI zboot
-    /// image; a module is a .ko. Each may be compressed. In a directory, files are taken by their names, and
-    /// symbolic links to directories are not followed. Without an argument, the kernel and the modules that
+    /// image; a module is a .ko. Each may be compressed. BTF may come by itself: a .btf file, or what
+    /// /sys/kernel/btf holds. In a directory, files are taken by their names, and symbolic links to directories are not followed. Without an argument, the kernel and the modules that
     /// are installed for the running system are checked.
     #[arg(value_name = "ARTEFACT")]
     pub artefacts: Vec<PathBuf>,
 
     /// The kernel that the modules are for
     ///
+    /// Also its BTF alone (/sys/kernel/btf/vmlinux), against which modules' BTF is checked and nothing else.
     /// Without it, a kernel of the same release among the artefacts is taken.
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
@@ -108,6 +117,20 @@ pub struct CheckArgs {
     /// It names functions where the artefact cannot, and source lines. A file of another build is refused.
     #[arg(long, value_name = "FILE")]
     pub debug: Option<PathBuf>,
+
+    /// How much of BTF is checked
+    ///
+    /// What the kernel checks is judged in its own words in both strengths: its first refusal, with its errno and
+    /// log.
+    #[arg(long, value_name = "STRENGTH", default_value = "strict")]
+    pub btf_strength: BtfStrength,
+
+    /// The kernel version that reads the BTF: 6.1, 6.12, or `newest`
+    ///
+    /// By default the artefact's own; for a file of BTF, which names none, the newest. A version between those
+    /// that kvet knows is judged by the rules of the next older one, and the output says by which.
+    #[arg(long = "as", value_name = "VERSION")]
+    pub as_version: Option<Version>,
 
     /// The form of the output
     #[arg(long, value_name = "FORMAT", default_value = "human")]
@@ -124,6 +147,42 @@ pub struct CheckArgs {
     /// Show what was proved of each table, the tables of every module, and notes
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// How much of BTF is checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BtfStrength {
+    /// What the kernel checks, up to its first refusal, and nothing else
+    Kernel,
+    /// All findings, also of what the kernel never checks of its own BTF
+    Strict,
+}
+
+impl From<BtfStrength> for kvet_tables::btf::Strength {
+    fn from(strength: BtfStrength) -> Self {
+        match strength {
+            BtfStrength::Kernel => Self::Kernel,
+            BtfStrength::Strict => Self::Strict,
+        }
+    }
+}
+
+/// A kernel version whose rules for BTF are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Version(pub &'static Rules);
+
+impl std::str::FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Version, String> {
+        if text == "newest" {
+            return Ok(Version(Rules::newest()));
+        }
+        Rules::for_release(text).map(Version).ok_or_else(|| {
+            let known: Vec<String> = kvet_btf::kernel::ALL.iter().map(|rules| rules.to_string()).collect();
+            format!("expected a kernel version ({}) or `newest`", known.join(", "))
+        })
+    }
 }
 
 /// `kvet explain`.
@@ -242,6 +301,8 @@ mod tests {
         insta::assert_snapshot!("help_check", check.render_long_help());
         let explain = command.find_subcommand_mut("explain").expect("explain is a command");
         insta::assert_snapshot!("help_explain", explain.render_long_help());
+        let boot = command.find_subcommand_mut("boot").expect("boot is a command");
+        insta::assert_snapshot!("help_boot", boot.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

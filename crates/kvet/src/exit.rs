@@ -10,6 +10,8 @@ pub enum Exit {
     /// 2: the question could not be answered, for at least one artefact. It wins over 1, so that a script
     /// which sees 1 knows that the list of findings is whole.
     Unanswered,
+    /// 125: `git bisect run` shall skip this commit.
+    Skip,
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -18,6 +20,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Clean => 0.into(),
             Exit::Wrong => 1.into(),
             Exit::Unanswered => 2.into(),
+            Exit::Skip => 125.into(),
         }
     }
 }

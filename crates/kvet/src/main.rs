@@ -1,5 +1,6 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
+mod boot;
 mod btf;
 mod check;
 mod cli;
@@ -7,6 +8,8 @@ mod exit;
 mod explain;
 mod progress;
 mod render;
+mod report;
+mod runs;
 mod text;
 
 use clap::Parser;
@@ -16,6 +19,9 @@ fn main() -> std::process::ExitCode {
     let color = cli.color;
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
+        cli::Command::Boot(args) => boot::run(&args, color),
+        cli::Command::Runs(args) => runs::run(&args, color),
+        cli::Command::Report(args) => report::run(&args),
         cli::Command::Explain(args) => explain::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
         cli::Command::Completions { shell } => cli::completions(shell),

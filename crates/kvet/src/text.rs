@@ -32,9 +32,38 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// [`Safe`], but lines stay lines: for messages of our own that quote several lines of another program.
+pub struct Lines<'a>(pub &'a str);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, line) in self.0.lines().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}", Safe(line))?;
+        }
+        Ok(())
+    }
+}
+
 /// [`Safe`] as a string.
 pub fn safe(text: &str) -> String {
     Safe(text).to_string()
+}
+
+/// A line that the kernel printed, as a terminal shows it: its tabs as blanks, its end without any.
+pub fn printed(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for (i, piece) in line.split('\t').enumerate() {
+        if i > 0 {
+            let column = out.chars().count();
+            out.extend(std::iter::repeat_n(' ', 8 - column % 8));
+        }
+        out.push_str(&safe(piece));
+    }
+    out.truncate(out.trim_end().len());
+    out
 }
 
 /// A path for a terminal; what is not UTF-8 in it shows as U+FFFD.
@@ -102,6 +131,12 @@ mod tests {
         let shown = safe(hostile);
         assert_eq!(shown, "a\\x1b[31mred\\x07\\x0d\\n\\x9b2J\\u{202e}evil\\u{2028}é\\x7f");
         assert!(!shown.chars().any(is_unsafe));
+    }
+
+    #[test]
+    fn printed_lines_keep_their_columns() {
+        assert_eq!(printed("BPF: \t type_id=6\x1b "), "BPF:     type_id=6\\x1b");
+        assert_eq!(printed("BPF: "), "BPF:");
     }
 
     #[test]

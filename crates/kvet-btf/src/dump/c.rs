@@ -8,7 +8,7 @@
 //! near neither.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 
 use super::DumpError;
@@ -92,31 +92,56 @@ struct Dumper<'b, 'a, 'w> {
     idents: Names<'a>,
 }
 
-type Names<'a> = HashMap<&'a [u8], u32, BuildHasherDefault<Fnv>>;
+type Names<'a> = HashMap<&'a [u8], u32, Seed>;
 
-/// Names are short and many.
+/// Names are short and many, and may be chosen by an enemy: a keyed folded multiplication, which costs half of
+/// the standard hasher and lets nobody choose names that collide without knowing the key.
 #[derive(Clone)]
-struct Fnv(u64);
+struct Seed {
+    start: u64,
+    key: u64,
+}
 
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
+impl Default for Seed {
+    fn default() -> Seed {
+        let random = RandomState::new();
+        Seed { start: random.hash_one(0), key: random.hash_one(1) | 1 }
     }
 }
 
-impl Hasher for Fnv {
+impl BuildHasher for Seed {
+    type Hasher = Fold;
+
+    fn build_hasher(&self) -> Fold {
+        Fold { state: self.start, key: self.key }
+    }
+}
+
+struct Fold {
+    state: u64,
+    key: u64,
+}
+
+impl Fold {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.state ^ word) * u128::from(self.key);
+        self.state = product as u64 ^ (product >> 64) as u64;
+    }
+}
+
+impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+            self.mix(u64::from_le_bytes(word));
         }
     }
     fn write_usize(&mut self, n: usize) {
-        self.0 = (self.0.rotate_left(5) ^ n as u64).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.mix(n as u64);
     }
     fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
+        self.state
     }
 }
 
@@ -132,14 +157,8 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
             states: vec![State::default(); btf.type_count() as usize],
             queue: Vec::new(),
             chain: Vec::new(),
-            types: Names::with_capacity_and_hasher(
-                btf.own_count() as usize / 8,
-                BuildHasherDefault::default(),
-            ),
-            idents: Names::with_capacity_and_hasher(
-                btf.own_count() as usize / 2,
-                BuildHasherDefault::default(),
-            ),
+            types: Names::with_capacity_and_hasher(btf.own_count() as usize / 8, Seed::default()),
+            idents: Names::with_capacity_and_hasher(btf.own_count() as usize / 2, Seed::default()),
         };
         dumper.mark_referenced()?;
         Ok(dumper)

@@ -20,11 +20,13 @@ pub(crate) enum Mode {
     Kernel,
 }
 
-/// Which of the verifier's two passes is on.
+/// Which of the verifier's passes is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     Meta,
     Resolve,
+    /// The special fields of BPF (`btf_parse_struct_metas`).
+    Fields,
 }
 
 /// Where a check failed, which decides what the log says before the reason.
@@ -84,6 +86,7 @@ pub(crate) struct Engine<'a> {
     /// Strict strength: failed checks are kept and the run goes on.
     pub(crate) kept: Option<Vec<Fail<'a>>>,
     names_seen: Vec<u64>,
+    strings_accepted: bool,
 }
 
 /// How many failed checks strict strength keeps.
@@ -117,6 +120,7 @@ impl<'a> Engine<'a> {
             index: None,
             kept: None,
             names_seen: Vec::new(),
+            strings_accepted: false,
         }
     }
 
@@ -126,6 +130,20 @@ impl<'a> Engine<'a> {
 
     pub(crate) fn is_split(&self) -> bool {
         self.base.is_some()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether the header and the string section were accepted, so that types can be looked up.
+    pub(crate) fn has_sections(&self) -> bool {
+        self.strings_accepted
+    }
+
+    /// How many failed checks were kept so far.
+    pub(crate) fn kept_count(&self) -> usize {
+        self.kept.as_ref().map_or(0, Vec::len)
     }
 
     pub(crate) fn take_log(self) -> Log {
@@ -273,6 +291,7 @@ impl<'a> Engine<'a> {
             return Err(self.plain(Errno::EINVAL, "String section is not at the end"));
         }
         if self.is_split() && h.str_len == 0 {
+            self.strings_accepted = true;
             return Ok(());
         }
         let ends = self.strings.last() == Some(&0);
@@ -283,6 +302,7 @@ impl<'a> Engine<'a> {
             return Err(self.plain(Errno::EINVAL, "Invalid string section"));
         }
         self.names_seen = vec![0; self.strings.len() / 64 + 1];
+        self.strings_accepted = true;
         Ok(())
     }
 

@@ -52,6 +52,11 @@ impl Log {
         String::from_utf8_lossy(line).into_owned()
     }
 
+    /// The whole log by lines, as a reader of bpf(2)'s buffer sees it.
+    pub fn lines(&self) -> Vec<String> {
+        String::from_utf8_lossy(&self.text).lines().map(str::to_owned).collect()
+    }
+
     fn fragments(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| {

@@ -14,7 +14,7 @@ pub(crate) mod relocate;
 mod resolve;
 mod rules;
 mod sort;
-mod special;
+pub(crate) mod special;
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub use log::Log;
 pub use rules::{ALL, Rules, V5_10, V6_1, V6_12, V6_18, V7_3};
 
 pub(crate) use engine::{Engine, Fail, KEEP_MAX, Mode, Phase, Site};
-pub(crate) use resolve::{Resolved, resolve_all, resolve_split};
+pub(crate) use resolve::{Resolved, resolve_split};
 
 use crate::raw::ByteOrder;
 use crate::{Btf, ByName, Index};
@@ -120,31 +120,68 @@ impl<'k> Options<'k> {
     }
 }
 
-/// What `BPF_BTF_LOAD` says of BTF that a program with CAP_BPF loads.
-pub fn load(data: &[u8], options: &Options<'_>) -> Verdict {
-    let mut engine = Engine::new(data, None, Mode::Load, options);
-    let result = load_inner(&mut engine, data, options);
-    finish(engine, result)
+/// The way by which BTF comes to the verifier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Door {
+    /// The kernel's own, a module's, or a module's distilled base.
+    Own,
+    /// bpf(2).
+    Load,
 }
 
-fn load_inner<'a>(engine: &mut Engine<'a>, data: &[u8], options: &Options<'_>) -> Result<(), Fail<'a>> {
-    if data.len() > MAX_LOAD_SIZE {
-        return Err(Fail::silent(Errno::E2BIG));
+impl Door {
+    pub(crate) fn mode(self) -> Mode {
+        match self {
+            Door::Own => Mode::Kernel,
+            Door::Load => Mode::Load,
+        }
     }
-    engine.header()?;
-    engine.strings()?;
-    engine.layout()?;
-    engine.type_section()?;
-    let btf = engine.btf();
-    resolve_all(engine, &btf)?;
-    engine.chains(&btf)?;
-    special::check(engine, &btf, options.kernel)
+
+    /// Checks every type by itself.
+    pub(crate) fn types<'a>(self, engine: &mut Engine<'a>) -> Result<(), Fail<'a>> {
+        match self {
+            Door::Own => engine.metas(),
+            Door::Load => engine.layout().and_then(|()| engine.type_section()),
+        }
+    }
+
+    /// Runs the checks in the kernel's order, to the first that fails.
+    pub(crate) fn run<'a>(
+        self,
+        engine: &mut Engine<'a>,
+        data: &[u8],
+        options: &Options<'_>,
+    ) -> Result<(), Fail<'a>> {
+        if self == Door::Own {
+            return engine.own();
+        }
+        if data.len() > MAX_LOAD_SIZE {
+            return Err(Fail::silent(Errno::E2BIG));
+        }
+        engine.header()?;
+        engine.strings()?;
+        self.types(engine)?;
+        let btf = engine.btf();
+        resolve_split(engine, &btf, None)?;
+        engine.chains(&btf)?;
+        special::check(engine, &btf, options.kernel)
+    }
+}
+
+/// What `BPF_BTF_LOAD` says of BTF that a program with CAP_BPF loads.
+///
+/// The command takes base BTF only: up to 7.3 its attributes name no base (`btf_flags` and `btf_token_fd`, which 6.9
+/// brought, are for BPF tokens), so that no kernel can be asked about split BTF in this way.
+pub fn load(data: &[u8], options: &Options<'_>) -> Verdict {
+    let mut engine = Engine::new(data, None, Mode::Load, options);
+    let result = Door::Load.run(&mut engine, data, options);
+    finish(engine, result)
 }
 
 /// What a kernel says of its own BTF when it first needs it.
 pub fn vmlinux(data: &[u8], options: &Options<'_>) -> Verdict {
     let mut engine = Engine::new(data, None, Mode::Kernel, options);
-    let result = engine.own();
+    let result = Door::Own.run(&mut engine, data, options);
     finish(engine, result)
 }
 
@@ -160,16 +197,18 @@ pub fn module(
 ) -> Verdict {
     let mut verdict = module_inner(data, distilled, base, options);
     if let Err(errno) = verdict.result {
-        if !(options.mismatch_allowed && options.rules.mismatch_is_silent) {
-            verdict.closing.push(format!("failed to validate module [{name}] BTF: -{}", errno.0));
-        } else {
-            verdict.closing.push(
-                "Kernel module BTF mismatch detected, BTF debug info may be unavailable for some modules"
-                    .into(),
-            );
-        }
+        verdict.closing.push(closing_line(name, errno, options));
     }
     verdict
+}
+
+/// What the kernel prints last of a module whose BTF it refuses (`btf_module_notify`).
+pub(crate) fn closing_line(module: &str, errno: Errno, options: &Options<'_>) -> String {
+    if options.mismatch_allowed && options.rules.mismatch_is_silent {
+        "Kernel module BTF mismatch detected, BTF debug info may be unavailable for some modules".to_owned()
+    } else {
+        format!("failed to validate module [{module}] BTF: -{}", errno.0)
+    }
 }
 
 fn module_inner(data: &[u8], distilled: Option<&[u8]>, kernel: &Btf<'_>, options: &Options<'_>) -> Verdict {
@@ -187,9 +226,13 @@ fn module_inner(data: &[u8], distilled: Option<&[u8]>, kernel: &Btf<'_>, options
     let mut closing = Vec::new();
     let result = engine.own().and_then(|()| {
         let split = engine.btf();
-        relocate::check(&split, &base, kernel).map_err(|refusal| {
-            closing.push(refusal.line);
-            Fail::silent(refusal.errno)
+        relocate::check(&split, &base, kernel).or_else(|failure| match failure {
+            relocate::Failure::Refused(refusal) => {
+                closing.push(refusal.line);
+                Err(Fail::silent(refusal.errno))
+            }
+            // Nobody knows before the kernel has compared them all; it takes time, and no harm is known.
+            relocate::Failure::TooManyOfOneName(_) => Ok(()),
         })
     });
     let mut verdict = finish(engine, result);

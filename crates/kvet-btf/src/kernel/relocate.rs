@@ -1,9 +1,10 @@
-//! A module's distilled base against the kernel that it is loaded into (`btf_relocate`, since 6.12).
+//! A module's distilled base against the kernel that it is loaded into (`btf_relocate`, since 6.11).
 //!
 //! A distilled base holds names, and sizes of what the module embeds; each must be found in the kernel's own
 //! BTF. Source: tools/lib/bpf/btf_relocate.c, which the kernel builds too.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use super::Errno;
 use crate::Btf;
@@ -17,8 +18,21 @@ pub(crate) struct Refusal {
     pub(crate) line: String,
 }
 
-fn refusal(errno: Errno, line: String) -> Refusal {
-    Refusal { errno, line }
+/// Why a distilled base was not found to fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// The kernel refuses it.
+    Refused(Refusal),
+    /// It has so many types of this name that comparing them takes time without bound.
+    TooManyOfOneName(String),
+}
+
+/// How often a type of the kernel is compared with a distilled one. Real modules need one comparison for each
+/// distilled type; two sides with many types of one name would need the product of their numbers.
+const COMPARISONS_MAX: u32 = 4_000_000;
+
+fn refuse<T>(errno: Errno, line: String) -> Result<T, Failure> {
+    Err(Failure::Refused(Refusal { errno, line }))
 }
 
 /// What a distilled type was mapped to.
@@ -31,7 +45,7 @@ enum Mapped {
 }
 
 /// Runs the checks of `btf_relocate`.
-pub(crate) fn check(split: &Btf<'_>, distilled: &Btf<'_>, kernel: &Btf<'_>) -> Result<(), Refusal> {
+pub(crate) fn check(split: &Btf<'_>, distilled: &Btf<'_>, kernel: &Btf<'_>) -> Result<(), Failure> {
     distilled.types().try_for_each(is_distilled)?;
     let mut map = vec![Mapped::No; distilled.type_count() as usize];
     for t in split.types().filter(|t| t.kind().is_composite()) {
@@ -40,21 +54,21 @@ pub(crate) fn check(split: &Btf<'_>, distilled: &Btf<'_>, kernel: &Btf<'_>) -> R
     let strings = map_types(distilled, kernel, &mut map)?;
     for t in distilled.types() {
         if !matches!(map.get(t.id as usize), Some(Mapped::To(_))) {
-            return Err(refusal(
+            return refuse(
                 Errno::EINVAL,
                 format!(
                     "distilled base BTF type '{}' [{}] is not mapped to base BTF id",
                     distilled.display_name(t.name_off()),
                     t.id
                 ),
-            ));
+            );
         }
     }
     split.types().try_for_each(|t| names_mapped(split, t, &strings))
 }
 
 /// `btf_relocate_validate_distilled_base`.
-fn is_distilled(t: Type<'_>) -> Result<(), Refusal> {
+fn is_distilled(t: Type<'_>) -> Result<(), Failure> {
     let kind = t.kind();
     let known = matches!(kind, Kind::Int | Kind::Float | Kind::Enum | Kind::Struct | Kind::Union | Kind::Fwd);
     let line = match known {
@@ -67,7 +81,7 @@ fn is_distilled(t: Type<'_>) -> Result<(), Refusal> {
             format!("type [{}] in distilled based BTF has unexpected kind [{}]", t.id, kind as u8)
         }
     };
-    Err(refusal(Errno::EINVAL, line))
+    refuse(Errno::EINVAL, line)
 }
 
 /// `btf_mark_embedded_composite_type_ids`.
@@ -92,52 +106,96 @@ fn mark_embedded(split: &Btf<'_>, t: Type<'_>, map: &mut [Mapped]) {
     }
 }
 
+/// A distilled type by name and size (`struct btf_name_info`).
+struct Named<'a> {
+    name: &'a [u8],
+    size: u32,
+    t: Type<'a>,
+}
+
+impl Named<'_> {
+    /// `cmp_btf_name_size`: sizes, of which the kernel keeps 31 bits, fall when names are equal.
+    fn order(&self, name: &[u8], size: Option<u32>) -> Ordering {
+        self.name.cmp(name).then_with(|| size.map_or(Ordering::Equal, |size| size.cmp(&self.size)))
+    }
+}
+
+/// The distilled types in the kernel's order, `void` among them. Its sort leaves those of one name and size in
+/// an order of its own, which shows only in which of them a refusal names.
+fn by_name<'a>(distilled: &Btf<'a>) -> Vec<Named<'a>> {
+    let mut all: Vec<Named<'a>> = std::iter::once(Type::void())
+        .chain(distilled.types())
+        .map(|t| Named { name: distilled.name(t.name_off()), size: size_bits(t), t })
+        .collect();
+    all.sort_by(|a, b| a.order(b.name, Some(b.size)));
+    all
+}
+
+/// The third word, whatever it means for the kind, in a field of 31 bits.
+fn size_bits(t: Type<'_>) -> u32 {
+    t.size() & 0x7fff_ffff
+}
+
 /// `btf_relocate_map_distilled_base`; returns which distilled strings have a place in the kernel's.
-fn map_types(
-    distilled: &Btf<'_>,
-    kernel: &Btf<'_>,
-    map: &mut [Mapped],
-) -> Result<std::collections::HashSet<u32>, Refusal> {
-    let mut wanted: HashMap<&[u8], Vec<Type<'_>>> = HashMap::new();
-    for t in distilled.types() {
-        wanted.entry(distilled.name(t.name_off())).or_default().push(t);
-    }
-    let mut copies: HashMap<u32, u32> = HashMap::new();
+fn map_types(distilled: &Btf<'_>, kernel: &Btf<'_>, map: &mut [Mapped]) -> Result<HashSet<u32>, Failure> {
+    let wanted = by_name(distilled);
+    let mut copies = vec![0_u8; kernel.strings().len()];
     for t in kernel.types().filter(|t| t.kind().is_composite() && t.name_off() != 0) {
-        *copies.entry(t.name_off()).or_default() += 1;
+        if let Some(count) = copies.get_mut(t.name_off() as usize) {
+            *count = count.saturating_add(1);
+        }
     }
-    let mut strings = std::collections::HashSet::new();
+    let mut strings = HashSet::new();
+    let mut left = COMPARISONS_MAX;
     for base in kernel.types().filter(|t| t.name_off() != 0) {
         let by_size = match base.kind() {
             Kind::Int | Kind::Float | Kind::Enum | Kind::Enum64 => true,
             Kind::Fwd => false,
-            Kind::Struct | Kind::Union => copies.get(&base.name_off()).is_some_and(|&n| n > 1),
+            Kind::Struct | Kind::Union => copies.get(base.name_off() as usize).is_some_and(|&n| n > 1),
             _ => continue,
         };
-        let Some(candidates) = wanted.get(kernel.name(base.name_off())) else { continue };
-        for &t in candidates.iter().filter(|t| !by_size || t.size() == base.size()) {
-            let Some(slot) = map.get_mut(t.id as usize) else { continue };
-            if !is_compatible(t, base, *slot == Mapped::Embedded) {
-                continue;
+        let name = kernel.name(base.name_off());
+        let size = by_size.then(|| size_bits(base));
+        let first = wanted.partition_point(|w| w.order(name, size) == Ordering::Less);
+        for found in wanted[first..].iter().take_while(|w| w.order(name, size) == Ordering::Equal) {
+            left -= 1;
+            if left == 0 {
+                return Err(Failure::TooManyOfOneName(String::from_utf8_lossy(name).into_owned()));
             }
-            if let Mapped::To(first) = *slot {
-                return Err(refusal(
-                    Errno::EINVAL,
-                    format!(
-                        "distilled base BTF type '{}' [{}], size {} has multiple candidates of the same size \
-                         (ids [{}, {first}]) in base BTF",
-                        kernel.display_name(base.name_off()),
-                        t.id,
-                        base.size(),
-                        base.id
-                    ),
-                ));
+            if let Some(string) = map_one(found.t, base, name, map)? {
+                strings.insert(string);
             }
-            *slot = Mapped::To(base.id);
-            strings.insert(t.name_off());
         }
     }
     Ok(strings)
+}
+
+/// Maps a distilled type to one of the kernel's of its name; returns its name's offset when they go together.
+fn map_one(t: Type<'_>, base: Type<'_>, name: &[u8], map: &mut [Mapped]) -> Result<Option<u32>, Failure> {
+    let Some(slot) = map.get_mut(t.id as usize).filter(|_| t.id != 0) else {
+        return refuse(
+            Errno::EINVAL,
+            format!("base BTF id [{}] maps to invalid distilled base BTF id [{}]", base.id, t.id),
+        );
+    };
+    if !is_compatible(t, base, *slot == Mapped::Embedded) {
+        return Ok(None);
+    }
+    if let Mapped::To(first) = *slot {
+        return refuse(
+            Errno::EINVAL,
+            format!(
+                "distilled base BTF type '{}' [{}], size {} has multiple candidates of the same size (ids [{}, \
+                 {first}]) in base BTF",
+                String::from_utf8_lossy(name),
+                t.id,
+                base.size(),
+                base.id
+            ),
+        );
+    }
+    *slot = Mapped::To(base.id);
+    Ok(Some(t.name_off()))
 }
 
 /// Whether a type of the kernel may stand for a distilled one of the same name.
@@ -160,17 +218,13 @@ fn is_compatible(t: Type<'_>, base: Type<'_>, embedded: bool) -> bool {
 
 /// `btf_relocate_rewrite_strs`: what a split type takes of the distilled strings is the name of a mapped
 /// type.
-fn names_mapped(
-    split: &Btf<'_>,
-    t: Type<'_>,
-    mapped: &std::collections::HashSet<u32>,
-) -> Result<(), Refusal> {
+fn names_mapped(split: &Btf<'_>, t: Type<'_>, mapped: &HashSet<u32>) -> Result<(), Failure> {
     let check = |offset: u32| {
         if offset == 0 || offset >= split.start_str() || mapped.contains(&offset) {
             return Ok(());
         }
         // The line's %s is the string at the new offset, which is 0.
-        Err(refusal(Errno::ENOENT, format!("string '' [offset {offset}] is not mapped to base BTF")))
+        refuse(Errno::ENOENT, format!("string '' [offset {offset}] is not mapped to base BTF"))
     };
     check(t.name_off())?;
     match t.kind() {

@@ -60,12 +60,7 @@ struct Walker<'a, 'e> {
     walk: Walk,
 }
 
-/// `btf_check_all_types` of base BTF.
-pub(crate) fn resolve_all<'a>(engine: &mut Engine<'a>, btf: &Btf<'a>) -> Result<Resolved, Fail<'a>> {
-    resolve_split(engine, btf, None)
-}
-
-/// The same for split BTF, whose base is resolved already. No kernel does this.
+/// `btf_check_all_types`; for split BTF, whose base is resolved already, what no kernel does.
 pub(crate) fn resolve_split<'a>(
     engine: &mut Engine<'a>,
     btf: &Btf<'a>,

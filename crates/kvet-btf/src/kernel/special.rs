@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::engine::{Engine, Fail};
+use super::engine::{Engine, Fail, Phase};
 use super::rules::Special;
 use super::{Errno, Rules};
 use crate::btf::{Member, Type};
@@ -117,6 +117,8 @@ struct Parser<'a, 'e> {
     contains: HashMap<(u32, i32), Option<&'a [u8]>>,
     barren: Barren,
     nodes: HashMap<(u32, &'a [u8], bool), Result<(), Errno>>,
+    /// The structure that is being parsed, for kvet's own words.
+    at: u32,
 }
 
 /// What one walk has seen of types that may be there once.
@@ -140,8 +142,10 @@ pub(crate) fn check<'a>(
         contains: HashMap::new(),
         barren: HashMap::new(),
         nodes: HashMap::new(),
+        at: 0,
     };
-    parser.run().map_err(Fail::silent)
+    let result = parser.run();
+    result.map_err(|errno| Fail { id: parser.at, phase: Phase::Fields, ..Fail::silent(errno) })
 }
 
 impl<'a> Parser<'a, '_> {
@@ -156,9 +160,11 @@ impl<'a> Parser<'a, '_> {
         let mut records = Vec::new();
         for t in self.btf.types() {
             if t.kind() == Kind::Struct && t.members().any(|m| is_special(m.target)) {
+                self.at = t.id;
                 records.push(self.record(t)?);
             }
         }
+        self.at = 0;
         self.roots_are_known(&records)?;
         match self.special.ownership_depth {
             Some(limit) => ownership_depth(&records, limit),

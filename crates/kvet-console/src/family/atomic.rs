@@ -17,13 +17,21 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         start.report.source = take_source(rest).map(|s| s.0);
         return Some(start);
     }
-    if let Some(rest) = words.strip_prefix("scheduling while atomic: ") {
+    let task = words.strip_prefix("scheduling while atomic: ");
+    if let Some(rest) = task.or_else(|| words.strip_prefix("scheduling in a non-blocking section: ")) {
         let mut start = Start::new(Kind::SleepingInAtomic, line, Sure::Certain);
         if let Some((comm, pid)) = rest.rsplit_once('/').and_then(|(task, _)| comm_pid(task, '/')) {
             start.report.comm = Some(comm.to_owned());
             start.report.pid = Some(pid);
         }
         return Some(start);
+    }
+    for mark in ["assuming atomic context at ", "assuming non migratable context at "] {
+        if let Some(rest) = words.strip_prefix(mark) {
+            let mut start = Start::new(Kind::SleepingInAtomic, line, Sure::Certain);
+            start.report.source = take_source(rest).map(|s| s.0);
+            return Some(start);
+        }
     }
     words
         .starts_with("scheduling from the idle thread")

@@ -39,7 +39,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Complaints about firmware and hardware with which machines work well.
-const HARMLESS: &[&str] = &["arch topology borken", "Your hardware", "BIOS"];
+const HARMLESS: &[&str] = &["arch topology borken"];
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
@@ -57,8 +57,19 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         return Some(Start::new(Kind::Bug, line, Sure::Kernel));
     }
     let words = text.strip_prefix("BUG: ").or_else(|| bracketed(text))?;
-    if words.is_empty() || HARMLESS.iter().any(|h| words.starts_with(h)) {
+    if words.is_empty()
+        || HARMLESS.iter().any(|h| words.starts_with(h))
+        || words.ends_with("messages suppressed")
+    {
         return None;
+    }
+    // include/asm-generic/bug.h: `BUG: failure at file:line/f()!`.
+    if let Some(((file, number), tail)) = words.strip_prefix("failure at ").and_then(take_source) {
+        let mut start = Start::new(Kind::Bug, line, Sure::Certain);
+        start.report.source = Some((file, number));
+        start.report.named =
+            tail.strip_prefix('/').map(|f| frame::named(f.trim_end_matches(['!', '(', ')'])));
+        return Some(start);
     }
     let known = KNOWN.iter().any(|k| words.starts_with(k));
     let mut start = Start::new(

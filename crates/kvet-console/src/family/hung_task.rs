@@ -20,7 +20,8 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         start.report.pid = Some(pid);
         return time.ends_with("seconds.").then_some(start);
     };
-    let at = rest.find(" blocked ")?;
+    // `... is blocked on a mutex likely owned by ...` says more of a task that was named before.
+    let at = rest.find(" blocked ").filter(|at| rest[*at..].contains(" for more than "))?;
     let mut start = Start::new(Kind::HungTask, line, Sure::Certain);
     if let Some((comm, pid)) = comm_pid(&rest[..at], ':') {
         start.report.comm = Some(comm.to_owned());
@@ -50,5 +51,9 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
             return Taken::Title;
         }
     }
-    super::detail_of(open, line, &["\"echo 0 >", "Blocked by coredump", "task:", "INFO: task "])
+    super::detail_of(
+        open,
+        line,
+        &["\"echo 0 >", "Blocked by coredump", "INFO: task ", "Future hung task reports"],
+    )
 }

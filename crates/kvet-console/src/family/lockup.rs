@@ -6,7 +6,7 @@ use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::{after, between, comm_pid, dec32};
 
-pub(crate) static FAMILY: Family = Family { anchors: &["lockup", "LOCKUP"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["lockup", "LOCKUP", "CSD lock"], begin, line };
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
@@ -32,9 +32,17 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         start.report.stalled_cpus.extend(dec32(rest));
         return Some(start);
     }
+    // kernel/smp.c: `csd: Detected non-responsive CSD lock (#1) on CPU#0, waiting 5000000000 ns for CPU#01 f+0x0/0x1(...)`.
+    if text.starts_with("csd: Detected non-responsive CSD lock") {
+        let mut start = Start::new(Kind::HardLockup, line, Sure::Certain);
+        start.report.cpu = after(text, "on CPU#").and_then(dec32);
+        start.report.stalled_cpus.extend(after(text, "for CPU#").and_then(dec32));
+        return Some(start);
+    }
     // `Watchdog detected hard LOCKUP on cpu 1`, `watchdog: CPU 3 detected hard LOCKUP on other CPUs 5`, `watchdog: CPU 3 self-detected hard LOCKUP`,
     // `watchdog: CPU3: Watchdog detected hard LOCKUP on cpu 3`.
-    let hard = text.contains("hard LOCKUP") || text.contains("Hard LOCKUP");
+    let hard =
+        text.contains("hard LOCKUP") || text.contains("Hard LOCKUP") || text.contains("detected LOCKUP");
     if hard && !text.starts_with("Kernel panic") && (text.contains("detected") || text.contains("CPU")) {
         let mut start = Start::new(Kind::HardLockup, line, Sure::Kernel);
         let stuck = after(text, "LOCKUP on cpu ")

@@ -53,14 +53,10 @@ const NAMES: &[&str] = &[
     "kernel stack overflow",
     "VMM Communication",
     "iret exception",
-    "spurious",
     "Kernel bug detected",
     "Kernel BUG",
     "kernel BUG",
     "Reserved instruction",
-    "Unhandled",
-    "nmi",
-    "debug",
     "illegal operation",
     "specification exception",
     "addressing exception",
@@ -73,12 +69,14 @@ const NAMES: &[&str] = &[
     "Kernel access of bad area",
     "Exception in kernel mode",
     "Break instruction",
-    "Watch",
-    "do_be",
     "Illegal instruction",
-    "trap",
-    "BUG",
-    "Die",
+    "Unhandled kernel unaligned",
+    "Trap instruction in kernel",
+    "Caught SIGFPE exception in kernel",
+    "do_cpu invoked from kernel",
+    "Unrecoverable",
+    "Bad kernel stack pointer",
+    "Kernel ale access",
 ];
 
 /// Reads a line of `die()`.
@@ -87,21 +85,18 @@ pub(crate) fn parse_trap(text: &str) -> Option<Trap> {
     let counter = dec32(&text[open + 2..])?;
     let close = text[open..].find(']')? + open;
     let head = text[..open].trim_end();
-    if !NAMES.iter().any(|n| head.starts_with(n)) {
+    // sparc and alpha put the task in front: `swapper(1): Oops [#1]`.
+    let head = head.split_once("): ").map_or(head, |(_, h)| h);
+    let known = NAMES.iter().any(|n| head.starts_with(n));
+    let coded = head.rsplit_once(": ").is_some_and(|(_, code)| code.len() >= 4 && hex(code).is_some());
+    if !known && !(coded || text[close + 1..].starts_with(':')) {
         return None;
     }
     let mut trap = Trap { counter: Some(counter), ..Trap::default() };
     let config = text[close + 1..].trim_start_matches(':');
     trap.config = config
         .split_ascii_whitespace()
-        .take_while(|w| {
-            w.bytes().all(|b| {
-                b.is_ascii_uppercase()
-                    || b.is_ascii_digit()
-                    || b"_()[]-".contains(&b)
-                    || b.is_ascii_lowercase()
-            })
-        })
+        .take_while(|w| w.bytes().all(|b| b.is_ascii_alphanumeric() || b"_()[]-".contains(&b)))
         .take(16)
         .map(str::to_owned)
         .collect();
@@ -133,7 +128,9 @@ pub(crate) fn parse_trap(text: &str) -> Option<Trap> {
 fn kind(trap: &Trap, text: &str) -> Kind {
     let name = trap.name.as_str();
     let has = |w: &str| name.contains(w);
-    if has("kernel stack overflow") {
+    if has("UBSAN") {
+        Kind::Ubsan
+    } else if has("kernel stack overflow") {
         Kind::StackOverflow
     } else if has("general protection") {
         Kind::GeneralProtection
@@ -164,11 +161,7 @@ fn kind(trap: &Trap, text: &str) -> Kind {
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
     if let Some(trap) = parse_trap(text) {
-        let certain = text.starts_with("Oops")
-            || text.starts_with("Internal error")
-            || trap.error_code.is_some()
-            || text.contains("detected[#")
-            || text.contains("[#1]");
+        let certain = NAMES.iter().any(|n| text.starts_with(n));
         let mut start =
             Start::new(kind(&trap, text), line, if certain { Sure::Certain } else { Sure::Kernel });
         note(&mut start, trap, text);

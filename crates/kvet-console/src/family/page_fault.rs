@@ -48,7 +48,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     if !known {
         return None;
     }
-    let mut start = Start::new(Kind::PageFault, line, Sure::Certain);
+    // arm says so of user space's faults too; `Internal error:` follows only for the kernel's.
+    let sure = if words.starts_with("Unhandled ") { Sure::Trace } else { Sure::Certain };
+    let mut start = Start::new(Kind::PageFault, line, sure);
     start.report.cpu = cpu;
     let trap = start.report.trap.get_or_insert_with(Trap::default);
     describe(words, trap);

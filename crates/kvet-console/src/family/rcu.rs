@@ -15,7 +15,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     let stall = body.contains("self-detected stall on CPU")
         || body.contains("detected stalls on CPU")
         || body.contains("detected expedited stalls on CPU")
-        || body.contains("detected stall on CPU");
+        || body.contains("detected stall on CPU")
+        || body.contains("detected stall, but suppressed")
+        || body.contains("detected expedited stalls, but suppressed");
     let tasks = body.starts_with("rcu_tasks detected stalls")
         || (body.starts_with("rcu_tasks") && body.contains("detected stalls on tasks"));
     let starved = body.contains(" kthread starved for ") && body.starts_with("rcu");

@@ -14,6 +14,12 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     if source.is_none() && line.part.origin != Origin::Kernel {
         return None;
     }
+    // CONFIG_UBSAN_TRAP: `UBSAN: array index out of bounds at f+0x1/0x2`, then the trap.
+    if source.is_none() && words.contains(" at ") && words.contains("+0x") {
+        let mut start = Start::new(Kind::Ubsan, line, Sure::Lone);
+        start.report.named = crate::body::frame::after_mark(words, " at ");
+        return Some(start);
+    }
     let mut start = Start::new(Kind::Ubsan, line, if source.is_some() { Sure::Certain } else { Sure::Trace });
     start.report.source = source;
     Some(start)

@@ -7,7 +7,7 @@ use super::{Family, Start, Sure};
 use crate::body::frame;
 use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
-use crate::report::Kind;
+use crate::report::{Kind, Report};
 use crate::text::{after, comm_pid, dec32, take_source};
 
 pub(crate) static FAMILY: Family = Family { anchors: &["WARNING:"], begin, line };
@@ -47,6 +47,7 @@ fn old(rest: &str, line: &Line<'_>) -> Option<Start> {
     report.pid = after(rest, "PID: ").and_then(dec32);
     let Some((source, tail)) = take_source(place) else {
         report.named = frame::at_start(place).filter(|f| f.size.is_some());
+        who_of(place, report);
         return (cut || report.named.is_some()).then_some(start);
     };
     report.source = Some(source);
@@ -63,22 +64,22 @@ fn new(rest: &str, line: &Line<'_>) -> Option<Start> {
     let report = &mut start.report;
     report.source = Some(source);
     report.named = frame::at_start(place);
-    if let Some(who) = after(place, "CPU#") {
-        report.cpu = dec32(who);
-        if let Some((comm, pid)) = after(who, ": ").and_then(|t| comm_pid(t, '/')) {
-            report.comm = Some(comm.to_owned());
-            report.pid = Some(pid);
-        }
-    }
+    who_of(place, report);
     (report.cpu.is_some() || report.named.as_ref().is_some_and(|f| f.size.is_some())).then_some(start)
+}
+
+/// `CPU#0: comm/1`.
+fn who_of(place: &str, report: &mut Report) {
+    let Some(who) = after(place, "CPU#") else { return };
+    report.cpu = dec32(who);
+    if let Some((comm, pid)) = after(who, ": ").and_then(|t| comm_pid(t, '/')) {
+        report.comm = Some(comm.to_owned());
+        report.pid = Some(pid);
+    }
 }
 
 fn line(open: &mut Open, line: &Line<'_>) -> Taken {
     let text = line.text();
-    if let Some(rest) = text.strip_prefix("RIP: ") {
-        let _ = rest;
-        return Taken::No;
-    }
     // Before 4.11 the message followed the headline; it is the first line that is nobody else's.
     if open.taken <= 3
         && open.adjacent

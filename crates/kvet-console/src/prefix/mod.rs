@@ -6,6 +6,7 @@ pub(crate) mod dmesg;
 pub(crate) mod html;
 pub(crate) mod level;
 pub(crate) mod printk;
+pub(crate) mod pstore;
 pub(crate) mod quote;
 pub(crate) mod syslog;
 

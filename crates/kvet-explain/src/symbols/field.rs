@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kvet_btf::{Btf, ByName, Index, Kind, TypeId};
 use kvet_image::{Image, VirtAddr};
 use kvet_tables::disasm::flow::{self, Access, Effect};
+use kvet_tables::sites::{Site, Sites};
 
 use super::frame::{Place, Role};
 use super::symbolizer::Symbolizer;
@@ -223,12 +224,29 @@ fn followed(image: &Image, btf: &Btf<'_>, place: &Place) -> HashMap<u16, Pointer
         }
         last = at;
         ended = effect == Effect::End;
+        // ftrace's own call, which keeps every register, begins a function, perhaps after an endbr64.
+        if matches!(effect, Effect::Call(_)) && at.0.saturating_sub(place.start.0) <= 4 {
+            continue;
+        }
+        // A paravirt operation keeps what a call does not, mostly (`PVOP_VCALLEE`): less is sure after it.
+        let operation = matches!(effect, Effect::Call(None)) && is_paravirt(image, at);
+        if operation {
+            known.remove(&flow::result_register(arch));
+            known.values_mut().for_each(|pointer| pointer.certain = false);
+            continue;
+        }
         apply(image, btf, &functions, effect, &mut known);
     }
     if ended || joins.contains(&place.addr) {
         known.values_mut().for_each(|pointer| pointer.certain = false);
     }
     known
+}
+
+/// An indirect call that the kernel replaces: through `pv_ops`, by its own table up to 6.7, by alternatives since.
+fn is_paravirt(image: &Image, at: VirtAddr) -> bool {
+    let sites = Sites::of(image, None).at(image, None, at);
+    sites.iter().any(|s| matches!(s.site, Site::Paravirt | Site::Alternative { .. }))
 }
 
 fn apply(

@@ -26,6 +26,7 @@
 //! The trapping instruction's own address is exact, and so is an interrupted one's below an exception's entry.
 
 mod code;
+mod debug;
 mod field;
 mod frame;
 mod modules;
@@ -39,9 +40,10 @@ mod same;
 mod slide;
 mod symbolizer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use code::{CodeLine, CodeView, Compared};
+pub use debug::{DebugFrom, FetchDebug, attach_debug, build_id, debug_paths};
 pub use field::{FieldAccess, FieldGuess, Via};
 pub use frame::{Place, ResolvedFrame, Role, SizeMatch, Verdict};
 pub use modules::ModuleWanted;

@@ -152,7 +152,11 @@ fn code_of_every_tenth_function_realigns_to_what_the_file_has() {
 
 /// Logs of boots that were made for this test: Debian kernels in QEMU, without a root file system.
 const NO_ROOT: [(&str, &str, &str); 5] = [
-    ("6.1.0-56-cloud-amd64", "vmlinux", include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-no-root.log")),
+    (
+        "6.1.0-56-cloud-amd64",
+        "vmlinux",
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-no-root.log"),
+    ),
     (
         "6.12.117+deb12-cloud-amd64",
         "vmlinux",
@@ -163,7 +167,11 @@ const NO_ROOT: [(&str, &str, &str); 5] = [
         "vmlinux",
         include_str!("../../testdata/symbols/7.3.4+deb13-cloud-amd64-no-root.log"),
     ),
-    ("6.1.0-56-cloud-arm64", "Image", include_str!("../../testdata/symbols/6.1.0-56-cloud-arm64-no-root.log")),
+    (
+        "6.1.0-56-cloud-arm64",
+        "Image",
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-arm64-no-root.log"),
+    ),
     (
         "7.3.4+deb13-cloud-arm64",
         "Image",
@@ -192,7 +200,11 @@ fn every_frame_of_real_boots_fits_its_own_kernel_and_no_other() {
                         let place = resolved.place().unwrap();
                         assert_eq!(place.size, SizeMatch::Kallsyms, "{release}: {frame:?}");
                         assert!(place.returns && place.lookup.0 + 1 == place.addr.0);
-                        assert_eq!(place.source.is_some(), !std::ptr::eq(image, &alone), "{release}: {frame:?}");
+                        assert_eq!(
+                            place.source.is_some(),
+                            !std::ptr::eq(image, &alone),
+                            "{release}: {frame:?}"
+                        );
                     }
                 } else {
                     let refuted = own.filter(|(_, r)| r.verdict.refutes()).count();
@@ -201,4 +213,171 @@ fn every_frame_of_real_boots_fits_its_own_kernel_and_no_other() {
             }
         }
     }
+}
+
+/// Oopses made for this test: at a function's first call in a boot, a debugger set the register of one parameter to
+/// 0. The function that trapped, and the member that DWARF and BTF must name.
+const NULLS: [(&str, &str, &str, &str); 5] = [
+    (
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-null-vfs_get_tree.log"),
+        "vfs_get_tree",
+        "fs_context",
+        "root",
+    ),
+    (
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-null-generic_permission.log"),
+        "generic_permission",
+        "inode",
+        "i_sb",
+    ),
+    (
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-null-path_mount.log"),
+        "lock_mount",
+        "path",
+        "dentry",
+    ),
+    (
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-null-register_netdevice.log"),
+        "register_netdevice",
+        "net_device",
+        "nd_net.net",
+    ),
+    // The lock's own address was passed: its structure is all that `_raw_spin_lock_irqsave` can know.
+    (
+        include_str!("../../testdata/symbols/6.1.0-56-cloud-amd64-null-wake_up_process.log"),
+        "_raw_spin_lock_irqsave",
+        "raw_spinlock",
+        "raw_lock.val.counter",
+    ),
+];
+
+#[test]
+fn the_member_behind_a_null_pointer_is_named() {
+    let Some(stripped) = file("KVET_KERNELS", &format!("{RELEASE}.vmlinux")) else { return };
+    let Some(debug) = file("KVET_KERNELS", &format!("{RELEASE}.debug")) else { return };
+    let alone = Image::open(&stripped).unwrap();
+    let with_debug = Image::open_with_debug(&stripped, &debug).unwrap();
+    for (log, function, structure, path) in NULLS {
+        let lines: Vec<&str> = log.lines().map(body).collect();
+        let after = |start: &str| lines.iter().find_map(|l| l.strip_prefix(start)).unwrap();
+        let address = after("BUG: kernel NULL pointer dereference, address: ");
+        let report = Report {
+            ip: frame(after("RIP: 0010:")),
+            code: Some(code(after("Code: "))),
+            trap: Some(Trap { address: u64::from_str_radix(address, 16).ok(), ..Trap::default() }),
+            frames: lines
+                .iter()
+                .skip_while(|l| !l.starts_with("Call Trace"))
+                .filter_map(|l| frame(l))
+                .collect(),
+            ..super::tests::report()
+        };
+        for image in [&alone, &with_debug] {
+            let symbolizer = Symbolizer::new(image);
+            let resolved = symbolizer.report(&report);
+            let ip = resolved.ip.as_ref().unwrap();
+            assert_eq!((ip.place().unwrap().symbol.as_str(), &ip.verdict), (function, &Verdict::Fits));
+            let code = resolved.code.as_ref().unwrap();
+            assert!(
+                matches!(code.compared, Compared::Same | Compared::Patched(_)),
+                "{function}: {:?}",
+                code.compared
+            );
+            let reliable = report.frames.iter().zip(&resolved.frames).filter(|(f, _)| f.reliable);
+            for (frame, resolved) in reliable {
+                assert_eq!(resolved.verdict, Verdict::Fits, "{function}: {frame:?} {resolved:?}");
+            }
+            let field = resolved.field.as_ref().unwrap();
+            eprintln!("{function}: {:?} {:?}", field.register, field.guesses);
+            // With DWARF the innermost inlined function may know the place by a member of a member first.
+            let named = |g: &FieldGuess| g.structure == structure && g.path == path;
+            assert!(field.guesses.iter().any(named), "{function}: {:?}", field.guesses);
+        }
+    }
+}
+
+/// Return addresses of calls all over the text, printed as the kernel prints them: each is found again by name and
+/// size, and its line is that of the byte before.
+#[test]
+fn five_thousand_frames_come_back_to_their_call() {
+    for (release, suffix) in [("6.1.0-56-cloud-amd64", "debug"), ("6.1.0-56-cloud-arm64", "debug")] {
+        let Some(kernel) = file("KVET_KERNELS", &format!("{release}.{suffix}")) else { return };
+        let image = Image::open(&kernel).unwrap();
+        let (frames, addrs): (Vec<Frame>, Vec<VirtAddr>) = call_sites(&image, 5000).into_iter().unzip();
+        let start = std::time::Instant::now();
+        let symbolizer = Symbolizer::new(&image);
+        let resolved: Vec<ResolvedFrame> = frames.iter().map(|f| symbolizer.frame(f, Role::Return)).collect();
+        let took = start.elapsed();
+        let mut ambiguous = 0;
+        for ((frame, addr), resolved) in frames.iter().zip(&addrs).zip(&resolved) {
+            let right = resolved.places.iter().find(|p| p.addr == *addr);
+            let right = right.unwrap_or_else(|| panic!("{release}: {addr} {frame:?} {resolved:?}"));
+            assert!(matches!(resolved.verdict, Verdict::Fits | Verdict::Ambiguous), "{frame:?} {resolved:?}");
+            assert_eq!(right.source, image.source_line(VirtAddr(addr.0 - 1)), "{frame:?}");
+            ambiguous += usize::from(resolved.verdict == Verdict::Ambiguous);
+        }
+        eprintln!("{release}: {} frames in {took:?}, {ambiguous} ambiguous", frames.len());
+        assert!(ambiguous * 100 < frames.len(), "{ambiguous}");
+    }
+}
+
+/// Return addresses, with the frames that the kernel prints for them.
+fn call_sites(image: &Image, count: usize) -> Vec<(Frame, VirtAddr)> {
+    let text = image.section(".text").unwrap();
+    let functions: Vec<_> = (image.symbols().iter())
+        .filter(|s| s.kind == SymbolKind::Function && s.size > 32 && text.contains(s.addr))
+        .collect();
+    let mut found = Vec::new();
+    for (i, function) in functions.iter().enumerate() {
+        let end = VirtAddr(function.addr.0 + function.size);
+        let effects = kvet_tables::disasm::flow::effects(image, function.addr, end);
+        let calls: Vec<VirtAddr> = effects
+            .iter()
+            .filter(|(_, e)| matches!(e, kvet_tables::disasm::flow::Effect::Call(_)))
+            .filter_map(|(at, _)| {
+                let (_, len) = kvet_tables::disasm::instruction_at(image, function.addr, *at)?;
+                at.checked_add(len)
+            })
+            .collect();
+        let Some(addr) = calls.get(i % calls.len().max(1)).copied() else { continue };
+        // `%pB`: the symbol is that of the byte before.
+        let printed = image.symbolize(VirtAddr(addr.0 - 1)).unwrap();
+        let mut frame = frame(&printed).unwrap();
+        frame.offset += 1;
+        found.push((frame, addr));
+    }
+    let step = (found.len() / count).max(1);
+    found.into_iter().step_by(step).take(count).collect()
+}
+
+/// Addresses behind their symbols: replacements of arm64, which stand in the text, and vectors.
+#[test]
+fn replacements_and_vectors_are_placed() {
+    let Some(kernel) = file("KVET_KERNELS", "6.1.0-56-cloud-arm64.debug") else { return };
+    let image = Image::open(&kernel).unwrap();
+    let symbolizer = Symbolizer::new(&image);
+    let context = kvet_tables::Context::new(&image, None);
+    let table = context.arm64_alternatives();
+    let plain = table.entries.iter().filter(|e| e.alt_len != 0).step_by(97);
+    let mut seen = 0;
+    for entry in plain {
+        let placed = symbolizer.place_link(entry.alt);
+        assert_eq!(placed.what, What::Replacement, "{placed:?}");
+        // Where kallsyms names nothing, the kernel prints a bare address.
+        let Some(printed) = image.symbolize(entry.alt) else { continue };
+        let frame = frame(&printed).unwrap();
+        let again = symbolizer.place_symbol(&frame.symbol, frame.offset, frame.size);
+        assert!(again.contains(&placed), "{printed}: {again:?}");
+        if seen == 0 {
+            eprintln!("{printed}: {}", placed.sentence);
+        }
+        seen += 1;
+    }
+    assert!(seen > 100);
+    let vectors = image.symbol_addr("vectors").unwrap();
+    let placed = symbolizer.place_link(VirtAddr(vectors.0 + 0x204));
+    assert_eq!(placed.what, What::Vector("synchronous, current EL"), "{placed:?}");
+    eprintln!("{}", placed.sentence);
+    let init = image.section(".init.text").unwrap().addr;
+    assert_eq!(symbolizer.place_link(VirtAddr(init.0 + 64)).what, What::Init);
 }

@@ -313,7 +313,12 @@ fn call_site(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>
 const HOPS: u32 = 8;
 
 /// A function's name: its entry's own, or that of the entry it is an instance of.
-pub(super) fn name_of(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>, entry: &Entry<'_>, hops: u32) -> Option<String> {
+pub(super) fn name_of(
+    dwarf: &gimli::Dwarf<Slice<'_>>,
+    unit: &Unit<'_>,
+    entry: &Entry<'_>,
+    hops: u32,
+) -> Option<String> {
     if let Some(value) = entry.attr_value(gimli::DW_AT_name) {
         return Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned());
     }

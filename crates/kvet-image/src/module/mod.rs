@@ -120,6 +120,8 @@ impl Plan {
         let mut image = Image::assemble(path, Kind::Module, self.arch, self.sections, backing);
         image.symtab = self.symtab;
         image.externs = self.symbols.externs;
+        let each = size_of::<elf::Rela64<Endianness>>();
+        image.relocation_count = self.tables.iter().map(|table| (table.entries.len() / each) as u64).sum();
         image.load_faults = self.faults;
         image
     }

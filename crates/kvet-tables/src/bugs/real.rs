@@ -1,27 +1,12 @@
 //! The table of real kernels, where `KVET_KERNELS` names a directory of them.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kvet_image::{Arch, Image};
 
 use super::{Bug, Bugs, bugs_in_function, scan};
+use crate::realkernels::kernels;
 use crate::{Context, LocatedBy, Table};
-
-/// The kernels of a suffix, `debug`; says so when there are none to test.
-pub(crate) fn kernels(suffix: &str) -> Vec<PathBuf> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory of kernels");
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = std::fs::read_dir(Path::new(&dir))
-        .expect("KVET_KERNELS is a readable directory")
-        .map(|entry| entry.expect("a directory entry").path())
-        .filter(|path| path.extension().is_some_and(|e| e == suffix))
-        .collect();
-    found.sort();
-    found
-}
 
 /// Entries that the reference states.
 const KNOWN: &[(&str, u64)] = &[("6.1.0-56-amd64.debug", 7743), ("6.1.0-56-arm64.debug", 7270)];

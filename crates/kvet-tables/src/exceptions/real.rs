@@ -5,7 +5,7 @@ use std::time::Instant;
 use kvet_image::Image;
 
 use super::{Exception, ExceptionTable, Exceptions, scan};
-use crate::bugs::real::kernels;
+use crate::realkernels::kernels;
 use crate::{Context, LocatedBy, Table};
 
 /// Entries that the reference states.

@@ -6,19 +6,20 @@ use kvet_image::{Arch, Image, VirtAddr};
 
 use super::read::read;
 use super::{ExceptionTable, Layout, arm64};
-use crate::scan::longest;
+use crate::runs::{self, Likeness, Shape};
 use crate::{Bounds, LocatedBy, disasm};
 
 pub(super) fn find(image: &Image) -> Option<ExceptionTable> {
     if image.arch() != Arch::Arm64 {
         return None;
     }
-    let typed = |at| is_typed(image, at);
-    if let Some(run) = longest(image, Layout::TypeData.size(), &typed) {
-        return Some(table(run, Layout::TypeData));
-    }
-    let pair = |at| is_pair(image, at);
-    longest(image, Layout::Pair.size(), &pair).map(|run| table(run, Layout::Pair))
+    let ranges = runs::data_in_file(image);
+    let find = |layout: Layout, is_entry: fn(&Image, VirtAddr) -> bool| {
+        let shape = Shape { entry: layout.size(), align: 4, fewest: 16, hole: 4, dense: true };
+        let run = runs::find(&ranges, shape, |at| Likeness::entry_if(is_entry(image, at)))?;
+        Some(table(run, layout))
+    };
+    find(Layout::TypeData, is_typed).or_else(|| find(Layout::Pair, is_pair))
 }
 
 fn table(run: Range<VirtAddr>, layout: Layout) -> ExceptionTable {

@@ -726,7 +726,7 @@ impl<'a> Checker<'a> {
         let mut skipped = Vec::new();
         if unknown > 0 {
             let advice = match self.context.kernel {
-                Some(_) => "in another module, or in a kernel whose symbols leave out data",
+                Some(_) => "in another module, or in the kernel, whose symbols leave out data",
                 None => "in another file (give the kernel that the module is for)",
             };
             skipped.push(format!(

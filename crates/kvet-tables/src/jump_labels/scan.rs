@@ -4,10 +4,10 @@ use kvet_image::{Image, VirtAddr};
 
 use super::check::{Form, site};
 use super::{ENTRY, read};
-use crate::runs::{self, Likeness, Shape};
+use crate::runs::{self, Likeness, PAGE_HOLE, Shape};
 use crate::{Bounds, LocatedBy};
 
-const SHAPE: Shape = Shape { entry: ENTRY, align: 8, fewest: 8 };
+const SHAPE: Shape = Shape { entry: ENTRY, align: 8, fewest: 8, hole: PAGE_HOLE, dense: false };
 
 /// The table in an image that does not name it.
 pub(super) fn scan(image: &Image) -> Option<Bounds> {

@@ -12,6 +12,9 @@ use crate::disasm::arm64;
 use crate::disasm::instruction_at;
 use crate::disasm::x86::{decode_whole, relative_target};
 
+/// What is said of a site that lies across the edge of the known bytes.
+const CUT: &str = "a site that is patched, of which only a part is shown";
+
 /// The byte of `int3`.
 const INT3: u8 = 0xcc;
 
@@ -86,12 +89,8 @@ impl Sites {
             let end = patched.start.0.saturating_add(patched.len).saturating_sub(start.0) as usize;
             at = end.max(at + 1);
             match found.last_mut() {
-                // Neighbours without an explanation are one.
-                Some(last)
-                    if last.why == Explained::Unexplained
-                        && patched.why == Explained::Unexplained
-                        && last.start.0 + last.len == patched.start.0 =>
-                {
+                // Neighbouring bytes with one explanation, or none, are one.
+                Some(last) if last.why == patched.why && last.start.0 + last.len == patched.start.0 => {
                     last.len += patched.len;
                 }
                 _ => found.push(patched),
@@ -112,6 +111,10 @@ impl Sites {
         // Several alternatives may have one site; the last that applies wins.
         sites.reverse();
         for site in &sites {
+            if self.is_cut(site, memory) {
+                let why = Explained::Table { site: site.clone(), what: CUT.to_owned() };
+                return Patched { start: addr, len: 1, why };
+            }
             if let Some(what) = self.made_by(image, &sites, site, memory) {
                 let why = Explained::Table { site: site.clone(), what };
                 return Patched { start: site.start, len: site.len, why };
@@ -129,6 +132,17 @@ impl Sites {
             return Patched { start: addr, len: 1, why: Explained::Int3 { site } };
         }
         Patched { start: addr, len: 1, why: Explained::Unexplained }
+    }
+
+    /// Whether only a part of a site that is patched is known.
+    fn is_cut(&self, site: &SiteAt, memory: &Memory<'_>) -> bool {
+        let edge = memory.start.0.saturating_add(memory.bytes.len() as u64);
+        let cut = site.start < memory.start || site.end().0 > edge;
+        let kept = matches!(
+            site.site,
+            Site::Exception(_) | Site::Fixup(_) | Site::Bug { .. } | Site::Replacement { .. }
+        );
+        cut && !kept
     }
 
     /// What a site's table did, when the memory there is something that it can make.

@@ -3,7 +3,7 @@
 use kvet_image::{Arch, Image, Kind, VirtAddr};
 
 use crate::jump_labels::initial_bytes;
-use crate::runs::{self, Likeness, Shape};
+use crate::runs::{self, Likeness, PAGE_HOLE, Shape};
 use crate::{Bounds, Context, LocatedBy, TableReport};
 
 /// The bytes of one entry.
@@ -117,7 +117,7 @@ pub(super) fn is_key(image: &Image, key: &Key) -> bool {
     key.word == 1 && (key.func == VirtAddr(0) || image.is_executable(key.func))
 }
 
-const SHAPE: Shape = Shape { entry: ENTRY, align: 4, fewest: 8 };
+const SHAPE: Shape = Shape { entry: ENTRY, align: 4, fewest: 8, hole: PAGE_HOLE, dense: false };
 
 pub(super) fn scan(image: &Image) -> Option<Bounds> {
     if image.arch() != Arch::X86_64 {

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kvet_btf::kernel::Rules;
 use kvet_finding::Finding;
-use kvet_image::{Image, Kind, SourceLine, SymbolSource, VirtAddr};
+use kvet_image::{Image, SourceLine, SymbolSource, VirtAddr};
+use kvet_tables::btf::{Policy, Raw, Strength};
 use kvet_tables::{Context, LocatedBy, TABLES, TableReport};
 
 use super::collect::Target;
-use super::kernels::{Chosen, Kernels};
-use super::opening::{self, Debug};
+use super::kernels::{Chosen, Kernels, running_rules};
+use super::opening::{self, Debug, Opened};
 use crate::text;
 
 /// What holds for all artefacts of a run.
@@ -22,6 +23,42 @@ pub struct Options {
     pub kernels: Kernels,
     /// The separate debug file.
     pub debug: Option<Debug>,
+    /// How much of BTF is checked.
+    pub btf_strength: Strength,
+    /// The kernel version whose rules BTF is judged by; by default the image's own.
+    pub btf_rules: Option<&'static Rules>,
+}
+
+/// What an artefact is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A kernel or module.
+    Image(kvet_image::Kind),
+    /// BTF by itself that needs no other.
+    Btf,
+    /// A module's BTF by itself.
+    SplitBtf,
+}
+
+impl Kind {
+    /// The name in output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Image(kind) => kind.as_str(),
+            Kind::Btf => "BTF",
+            Kind::SplitBtf => "split BTF",
+        }
+    }
+
+    /// Whether it is a module's: loaded into a kernel, and by the thousand.
+    pub fn is_module(self) -> bool {
+        matches!(self, Kind::Image(kvet_image::Kind::Module) | Kind::SplitBtf)
+    }
+
+    /// Whether it is BTF by itself.
+    pub fn is_btf(self) -> bool {
+        matches!(self, Kind::Btf | Kind::SplitBtf)
+    }
 }
 
 /// Why an artefact could not be checked, without its path.
@@ -48,8 +85,8 @@ pub struct ArtefactReport {
 pub struct Checked {
     /// The form it came in.
     pub kind: Kind,
-    /// `x86_64` or `arm64`.
-    pub arch: &'static str,
+    /// `x86_64` or `arm64`; BTF by itself names none.
+    pub arch: Option<&'static str>,
     /// The kernel release; a module's vermagic.
     pub release: Option<String>,
     /// The banner.
@@ -90,6 +127,12 @@ pub struct Place {
     pub source: Option<SourceLine>,
 }
 
+impl KernelUsed {
+    fn new(kernel: &Image, chosen: Chosen) -> KernelUsed {
+        KernelUsed { path: kernel.path().to_owned(), release: kernel.release().map(str::to_owned), chosen }
+    }
+}
+
 impl Checked {
     /// Every finding with its place.
     pub fn findings(&self) -> impl Iterator<Item = (&Finding, &Place)> {
@@ -101,6 +144,7 @@ impl Checked {
     pub fn located_by(&self) -> &'static str {
         let scanned = || self.tables.iter().any(|t| t.located_by == Some(LocatedBy::Scan));
         match self.symbols_from {
+            SymbolSource::None if self.kind.is_btf() => "the file itself",
             SymbolSource::None if scanned() => "structural scan",
             SymbolSource::None => "sections",
             source => source.as_str(),
@@ -127,11 +171,59 @@ pub fn check_target(target: &Target, options: &Options) -> ArtefactReport {
 /// Checks one file.
 fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable> {
     let start = Instant::now();
-    let image = open(path, options)?;
-    let kernel = match image.kind() {
-        Kind::Module => options.kernels.of_module(&image),
-        _ => None,
+    match open(path, options)? {
+        Opened::Image(image) => check_image(&image, options, start),
+        Opened::Btf(data) => check_btf(path, &data, options, start),
+    }
+}
+
+/// How BTF is judged.
+fn policy<'a>(path: &Path, options: &'a Options) -> Policy<'a> {
+    Policy {
+        strength: options.btf_strength,
+        rules: options.btf_rules.or_else(|| running_rules(path)),
+        base: options.kernels.btf(path).map(|(base, ..)| base),
+    }
+}
+
+/// Checks BTF that stands in a file of its own.
+fn check_btf(path: &Path, data: &[u8], options: &Options, start: Instant) -> Result<Checked, Unreadable> {
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let policy = policy(path, options);
+    let raw = Raw { data, name: &name, kernel: options.kernels.given() };
+    let split = raw.is_split(policy);
+    if split && raw.kernel.is_none() && policy.base.is_none() {
+        return Err(Unreadable(
+            "is split BTF, whose ids and names continue those of the vmlinux that it was built with: give that \
+             with --kernel (an image, or its BTF)"
+                .to_owned(),
+        ));
+    }
+    let kernel = match (options.kernels.btf(path), raw.kernel) {
+        (Some((_, path, chosen)), _) => Some(KernelUsed { path: path.to_owned(), release: None, chosen }),
+        (None, Some(kernel)) => Some(KernelUsed::new(kernel, Chosen::Given)),
+        (None, None) => None,
     };
+    let table = kvet_tables::btf::check_raw(&raw, policy);
+    Ok(Checked {
+        kind: if split { Kind::SplitBtf } else { Kind::Btf },
+        arch: None,
+        release: None,
+        banner: None,
+        build_id: None,
+        symbols_from: SymbolSource::None,
+        symbols: 0,
+        kernel: kernel.filter(|_| split),
+        places: vec![Place::default(); table.findings.len()],
+        tables: vec![table],
+        took: start.elapsed(),
+    })
+}
+
+/// Checks a kernel or module.
+fn check_image(image: &Image, options: &Options, start: Instant) -> Result<Checked, Unreadable> {
+    let is_module = image.kind() == kvet_image::Kind::Module;
+    let kernel = if is_module { options.kernels.of_module(image) } else { None };
     if let Some((kernel, _)) = kernel.filter(|(kernel, _)| kernel.arch() != image.arch()) {
         return Err(Unreadable(format!(
             "is a module for {}, but the kernel {} is for {}: give the kernel that the module was built for",
@@ -140,24 +232,24 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
             kernel.arch().as_str()
         )));
     }
-    let context = Context::new(&image, kernel.map(|(kernel, _)| kernel));
+    let context =
+        Context::new(image, kernel.map(|(kernel, _)| kernel)).with_btf(policy(image.path(), options));
     let tables = tables(&context);
-    if image.kind() != Kind::Module && tables.iter().all(|t| t.located_by.is_none()) {
-        return Err(nothing_found(&image, &tables));
+    if !is_module && tables.iter().all(|t| t.located_by.is_none()) {
+        return Err(nothing_found(image, &tables));
     }
-    let places = tables.iter().flat_map(|t| &t.findings).map(|f| place(&image, f.address)).collect();
+    let places = tables.iter().flat_map(|t| &t.findings).map(|f| place(image, f.address)).collect();
     Ok(Checked {
-        kind: image.kind(),
-        arch: image.arch().as_str(),
+        kind: Kind::Image(image.kind()),
+        arch: Some(image.arch().as_str()),
         release: image.release().map(str::to_owned),
         banner: image.banner().map(str::to_owned),
         build_id: image.build_id().map(<[u8]>::to_vec),
         symbols_from: image.symbols().source(),
         symbols: image.symbols().len() as u64,
-        kernel: kernel.map(|(kernel, chosen)| KernelUsed {
-            path: kernel.path().to_owned(),
-            release: kernel.release().map(str::to_owned),
-            chosen,
+        kernel: kernel.map(|(kernel, chosen)| KernelUsed::new(kernel, chosen)).or_else(|| {
+            let (_, path, chosen) = options.kernels.btf(image.path()).filter(|_| is_module)?;
+            Some(KernelUsed { path: path.to_owned(), release: None, chosen })
         }),
         tables,
         places,
@@ -165,12 +257,12 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
     })
 }
 
-fn open(path: &Path, options: &Options) -> Result<Arc<Image>, Unreadable> {
+fn open(path: &Path, options: &Options) -> Result<Opened, Unreadable> {
     if let Some(image) = options.kernels.opened(path) {
-        return Ok(image);
+        return Ok(Opened::Image(image));
     }
     match opening::open(path, options.debug.as_ref()) {
-        Ok(image) => Ok(Arc::new(image)),
+        Ok(opened) => Ok(opened),
         Err(error) if error.path == path => Err(Unreadable(error.kind.to_string())),
         // Another file's, such as the debug file's.
         Err(error) => Err(Unreadable(error.to_string())),
@@ -181,7 +273,7 @@ fn open(path: &Path, options: &Options) -> Result<Arc<Image>, Unreadable> {
 /// the thousand, each on a thread of its own.
 fn tables(context: &Context<'_>) -> Vec<TableReport> {
     match context.image.kind() {
-        Kind::Module => TABLES.iter().filter_map(|table| table.check(context)).collect(),
+        kvet_image::Kind::Module => TABLES.iter().filter_map(|table| table.check(context)).collect(),
         _ => kvet_tables::check(context),
     }
 }

@@ -32,7 +32,7 @@ impl Target {
 }
 
 /// What a directory is searched for, for messages.
-const SEARCHED: &str = "vmlinux*, vmlinuz*, bzImage, Image* and *.ko (also .gz, .xz, .zst)";
+const SEARCHED: &str = "vmlinux*, vmlinuz*, bzImage, Image*, *.btf and *.ko (also .gz, .xz, .zst)";
 
 /// The artefacts of a command line: the arguments in their order, a directory's files in path order, each
 /// file once. Without arguments, what is installed for the running system.
@@ -43,7 +43,9 @@ pub fn targets(arguments: &[PathBuf], modules: Option<&Path>) -> Vec<Target> {
         installed(Path::new("/"), &release, &mut targets);
     }
     for argument in arguments {
-        expand(argument, is_artefact_name, SEARCHED, &mut targets);
+        // There every file is BTF, under the bare name of its module.
+        let wanted = if super::opening::is_in_sysfs(argument) { |_: &str| true } else { is_artefact_name };
+        expand(argument, wanted, SEARCHED, &mut targets);
     }
     if let Some(directory) = modules {
         expand(directory, is_module_name, "*.ko (also .gz, .xz, .zst)", &mut targets);
@@ -139,7 +141,7 @@ fn name_of(path: &Path) -> Option<&str> {
 }
 
 fn is_artefact_name(name: &str) -> bool {
-    is_module_name(name) || is_kernel_name(name)
+    is_module_name(name) || is_kernel_name(name) || name.ends_with(".btf")
 }
 
 fn is_module_name(name: &str) -> bool {

@@ -1,12 +1,14 @@
 //! The kernels that modules are checked against.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kvet_btf::kernel::Rules;
 use kvet_image::{Image, Kind, SymbolSource};
+use kvet_tables::btf::RawBase;
 
 use super::collect::Target;
-use super::opening::{self, Debug};
+use super::opening::{self, Debug, Opened};
 use crate::text;
 
 /// How many kernels among the artefacts are kept open for their modules. One directory of modules has one; a
@@ -20,12 +22,37 @@ pub enum Chosen {
     Given,
     /// It is among the artefacts and its release is the one in the module's vermagic.
     SameRelease,
+    /// The BTF is the running system's.
+    Running,
+}
+
+/// A kernel's BTF that came in a file of its own.
+struct BtfFile {
+    path: PathBuf,
+    base: RawBase,
+}
+
+impl BtfFile {
+    fn new(path: &Path, data: Vec<u8>, rules: Option<&'static Rules>) -> BtfFile {
+        BtfFile { path: path.to_owned(), base: RawBase::new(data, rules.or_else(|| running_rules(path))) }
+    }
+}
+
+/// The running kernel's rules, for what stands in its sysfs.
+pub fn running_rules(path: &Path) -> Option<&'static Rules> {
+    let release = rustix::system::uname();
+    let release = opening::is_in_sysfs(path).then(|| release.release().to_string_lossy())?;
+    Rules::for_release(&release)
 }
 
 /// The open kernels of one run; shared by all threads, their symbol index with them.
 #[derive(Default)]
 pub struct Kernels {
     given: Option<Arc<Image>>,
+    /// `--kernel`, when it names BTF alone.
+    given_btf: Option<BtfFile>,
+    /// The running kernel's BTF, for modules of its sysfs.
+    running: Option<BtfFile>,
     found: Vec<Arc<Image>>,
 }
 
@@ -35,26 +62,56 @@ impl Kernels {
     /// # Errors
     /// `--kernel` cannot be read or is a module. A target that cannot be read is not reported here: its own
     /// turn comes.
-    pub fn open(given: Option<&Path>, targets: &[Target], debug: Option<&Debug>) -> Result<Kernels, String> {
+    pub fn open(
+        given: Option<&Path>,
+        targets: &[Target],
+        debug: Option<&Debug>,
+        rules: Option<&'static Rules>,
+    ) -> Result<Kernels, String> {
+        let mut kernels = Kernels::default();
         if let Some(path) = given {
-            let image = opening::open(path, debug).map_err(|e| text::safe(&format!("--kernel {e}")))?;
-            if image.kind() == Kind::Module {
-                return Err(format!("--kernel {}: is a module: expected a kernel", text::path(path)));
+            match opening::open(path, debug).map_err(|e| text::safe(&format!("--kernel {e}")))? {
+                Opened::Image(image) if image.kind() == Kind::Module => {
+                    return Err(format!("--kernel {}: is a module: expected a kernel", text::path(path)));
+                }
+                Opened::Image(image) => kernels.given = Some(image),
+                Opened::Btf(data) => kernels.given_btf = Some(BtfFile::new(path, data, rules)),
             }
-            return Ok(Kernels { given: Some(Arc::new(image)), found: Vec::new() });
+            return Ok(kernels);
         }
-        if !targets.iter().any(Target::named_as_module) {
-            return Ok(Kernels::default());
+        if targets.iter().any(|t| opening::is_running_module(&t.path)) {
+            let path = Path::new(opening::RUNNING);
+            let data = std::fs::read(path).map_err(|e| {
+                format!("{}: cannot be read, and its modules' BTF needs it: {e}", path.display())
+            })?;
+            kernels.running = Some(BtfFile::new(path, data, rules));
         }
-        let found = targets
-            .iter()
-            .filter(|t| t.missing.is_none() && !t.named_as_module() && t.path.is_file())
-            .take(MAX_HELD)
-            .filter_map(|t| opening::open(&t.path, debug).ok())
-            .filter(|image| image.kind() != Kind::Module)
-            .map(Arc::new)
-            .collect();
-        Ok(Kernels { given: None, found })
+        if targets.iter().any(Target::named_as_module) {
+            kernels.found = targets
+                .iter()
+                .filter(|t| t.missing.is_none() && !t.named_as_module() && t.path.is_file())
+                .take(MAX_HELD)
+                .filter_map(|t| match opening::open(&t.path, debug) {
+                    Ok(Opened::Image(image)) if image.kind() != Kind::Module => Some(image),
+                    _ => None,
+                })
+                .collect();
+        }
+        Ok(kernels)
+    }
+
+    /// The kernel that `--kernel` names, as an image.
+    pub fn given(&self) -> Option<&Image> {
+        self.given.as_deref()
+    }
+
+    /// The base of split BTF that no image gives: `--kernel`, or the running kernel's for its own modules.
+    pub fn btf(&self, of: &Path) -> Option<(&RawBase, &Path, Chosen)> {
+        let running = self.running.as_ref().filter(|_| opening::is_running_module(of));
+        let given = self.given_btf.as_ref().map(|file| (file, Chosen::Given));
+        given
+            .or(running.map(|file| (file, Chosen::Running)))
+            .map(|(file, chosen)| (&file.base, file.path.as_path(), chosen))
     }
 
     /// An image that is open already under this very path.

@@ -13,8 +13,9 @@ mod summary;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 
-pub use artefact::{ArtefactReport, Checked, KernelUsed, Options, Place, Unreadable};
+pub use artefact::{ArtefactReport, Checked, KernelUsed, Kind, Options, Place, Unreadable};
 pub use kernels::Chosen;
+pub use opening::{RUNNING, is_running_module};
 pub use summary::Summary;
 
 use crate::cli::{CheckArgs, Color, Format};
@@ -60,8 +61,9 @@ pub fn run(args: &CheckArgs, color: Color) -> Exit {
 fn options(args: &CheckArgs, targets: &[Target]) -> Result<Options, String> {
     let debug = args.debug.as_deref().map(opening::Debug::open).transpose();
     let debug = debug.map_err(|error| text::safe(&format!("--debug {error}")))?;
-    let kernels = Kernels::open(args.kernel.as_deref(), targets, debug.as_ref())?;
-    Ok(Options { kernels, debug })
+    let btf_rules = args.as_version.map(|version| version.0);
+    let kernels = Kernels::open(args.kernel.as_deref(), targets, debug.as_ref(), btf_rules)?;
+    Ok(Options { kernels, debug, btf_strength: args.btf_strength.into(), btf_rules })
 }
 
 fn renderer(args: &CheckArgs, color: Color, artefacts: usize) -> Box<dyn Renderer> {

@@ -4,45 +4,92 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kvet_btf::Header;
 use kvet_image::{Error, Image, Kind};
 
 /// Endless input ends at a size that no kernel has.
 const MAX_STREAM: u64 = 4 << 30;
 
+/// Where the running kernel shows its BTF and its modules'.
+const SYSFS: &str = "/sys/kernel/btf";
+
+/// The running kernel's own BTF.
+pub const RUNNING: &str = "/sys/kernel/btf/vmlinux";
+
+/// Whether a file is BTF of a module of the running kernel.
+pub fn is_running_module(path: &Path) -> bool {
+    is_in_sysfs(path) && path != Path::new(RUNNING)
+}
+
+/// Whether a path leads into the running kernel's BTF.
+pub fn is_in_sysfs(path: &Path) -> bool {
+    path.starts_with(SYSFS)
+}
+
+/// What was opened.
+pub enum Opened {
+    /// A kernel or module.
+    Image(Arc<Image>),
+    /// BTF by itself.
+    Btf(Vec<u8>),
+}
+
 /// Opens a file, a pipe, or stdin (`-`).
+///
+/// What is named `.btf` or stands in `/sys/kernel/btf` is BTF, damaged or not; other files are when they begin
+/// as BTF does. BTF is read and not mapped: sysfs files can be mapped on few kernels, and some say that they
+/// are empty.
 ///
 /// # Errors
 /// As [`Image::open`].
-pub fn open(path: &Path, debug: Option<&Debug>) -> Result<Image, Error> {
+pub fn open(path: &Path, debug: Option<&Debug>) -> Result<Opened, Error> {
+    let fail = |error: io::Error| Error { path: path.into(), kind: error.into() };
     let is_pipe = |path| std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
     let mut image = match path {
-        stdin if stdin == Path::new("-") => from_stream(path, io::stdin().lock()),
-        pipe if is_pipe(pipe) => match File::open(pipe) {
-            Ok(file) => from_stream(path, file),
-            Err(error) => Err(Error { path: path.into(), kind: error.into() }),
+        stdin if stdin == Path::new("-") => match read(io::stdin().lock()).map_err(fail)? {
+            bytes if is_btf(&bytes) => return Ok(Opened::Btf(bytes)),
+            bytes => Image::from_bytes(path, bytes),
         },
+        pipe if is_pipe(pipe) => match File::open(pipe).and_then(read).map_err(fail)? {
+            bytes if is_btf(&bytes) => return Ok(Opened::Btf(bytes)),
+            bytes => Image::from_bytes(path, bytes),
+        },
+        file if is_named_btf(file) || begins_as_btf(file) => {
+            return File::open(file).and_then(read).map(Opened::Btf).map_err(fail);
+        }
         file => Image::open(file),
     }?;
     if let Some(debug) = debug {
         debug.attach(&mut image)?;
     }
-    Ok(image)
+    Ok(Opened::Image(Arc::new(image)))
+}
+
+/// Whether a name says that the file is BTF.
+pub fn is_named_btf(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "btf") || path.is_file() && is_in_sysfs(path)
+}
+
+fn is_btf(bytes: &[u8]) -> bool {
+    Header::byte_order(bytes).is_some()
+}
+
+fn begins_as_btf(path: &Path) -> bool {
+    let mut start = [0; 2];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| is_btf(&start))
 }
 
 /// Reads what cannot be mapped.
-fn from_stream(path: &Path, stream: impl Read) -> Result<Image, Error> {
-    let fail = |error: io::Error| Error { path: path.into(), kind: error.into() };
+fn read(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stream.take(MAX_STREAM).read_to_end(&mut bytes).map_err(fail)?;
+    stream.take(MAX_STREAM).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == MAX_STREAM {
-        return Err(fail(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "more than 4 GiB came through the pipe",
-        )));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 4 GiB came through the pipe"));
     }
-    Image::from_bytes(path, bytes)
+    Ok(bytes)
 }
 
 /// `--debug`: a separate debug file, and whether anything was there that it could belong to.

@@ -1,7 +1,6 @@
 //! Counts over all artefacts, and the exit status that follows from them.
 
 use kvet_finding::Severity;
-use kvet_image::Kind;
 
 use super::ArtefactReport;
 use crate::exit::Exit;
@@ -15,14 +14,18 @@ pub struct Summary {
     pub modules: u64,
     /// Kernels among them.
     pub kernels: u64,
+    /// Files of BTF by itself among them.
+    pub btf: u64,
     /// Those that could not be checked.
     pub unreadable: u64,
     /// Those that nobody looked at, because the output broke off.
     pub unchecked: u64,
     /// Findings of severity error.
     pub errors: u64,
-    /// Findings that end the boot.
+    /// Findings that end the boot, or something else.
     pub fatal: u64,
+    /// Those of them that end the boot.
+    pub ends_boot: u64,
     /// Findings of severity warning.
     pub warnings: u64,
     /// Findings of severity note.
@@ -38,7 +41,8 @@ impl Summary {
             return;
         };
         match checked.kind {
-            Kind::Module => self.modules += 1,
+            kind if kind.is_btf() => self.btf += 1,
+            kind if kind.is_module() => self.modules += 1,
             _ => self.kernels += 1,
         }
         for (finding, _) in checked.findings() {
@@ -47,7 +51,10 @@ impl Summary {
                 Severity::Warning => self.warnings += 1,
                 Severity::Note => self.notes += 1,
             }
-            self.fatal += u64::from(finding.at_boot.as_ref().is_some_and(|at_boot| at_boot.fatal));
+            let at_boot = finding.at_boot.as_ref();
+            self.fatal += u64::from(at_boot.is_some_and(|at_boot| at_boot.fatal));
+            self.ends_boot +=
+                u64::from(at_boot.is_some_and(|at_boot| at_boot.fatal && at_boot.ends.is_none()));
         }
     }
 

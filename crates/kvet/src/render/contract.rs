@@ -116,6 +116,7 @@ pub struct Totals {
     artefacts: u64,
     kernels: u64,
     modules: u64,
+    btf: u64,
     unreadable: u64,
     errors: u64,
     warnings: u64,
@@ -129,6 +130,7 @@ impl From<&Summary> for Totals {
             artefacts: summary.artefacts,
             kernels: summary.kernels,
             modules: summary.modules,
+            btf: summary.btf,
             unreadable: summary.unreadable,
             errors: summary.errors,
             warnings: summary.warnings,
@@ -179,7 +181,7 @@ impl Artefact {
         Artefact {
             path,
             kind: Some(checked.kind.as_str()),
-            arch: Some(checked.arch),
+            arch: checked.arch,
             release: checked.release.clone(),
             banner: checked.banner.clone(),
             build_id: checked.build_id.as_deref().map(text::hex_id),
@@ -201,6 +203,7 @@ fn chosen(chosen: Chosen) -> &'static str {
     match chosen {
         Chosen::Given => "given",
         Chosen::SameRelease => "same release",
+        Chosen::Running => "running system",
     }
 }
 

@@ -43,7 +43,9 @@ impl Renderer for Junit {
 fn fill(suite: &mut TestSuite, checked: &Checked) {
     suite.set_time(checked.took);
     suite.add_property(Property::new("kind", checked.kind.as_str()));
-    suite.add_property(Property::new("arch", checked.arch));
+    if let Some(arch) = checked.arch {
+        suite.add_property(Property::new("arch", arch));
+    }
     if let Some(release) = &checked.release {
         suite.add_property(Property::new("release", text::safe(release)));
     }
@@ -96,7 +98,10 @@ fn describe(finding: &Finding) -> String {
         lines.push(format!("  at {place}"));
     }
     if let Some(at_boot) = &finding.at_boot {
-        lines.extend(at_boot.line.lines().map(|line| format!("  at boot: {}", text::Safe(line))));
+        lines.extend(at_boot.line.lines().map(|line| format!("  at boot: {}", text::printed(line))));
+        if let Some(ends) = &at_boot.ends {
+            lines.push(format!("  so that {}", text::Safe(ends)));
+        }
     }
     if let Some(advice) = &finding.advice {
         lines.push(format!("  help: {}", text::Safe(advice)));

@@ -7,7 +7,7 @@ use kvet_image::{InlinedCall, Kind, SourceLine, SymbolSource, VirtAddr};
 use kvet_tables::{LocatedBy, TableReport};
 
 use super::Renderer;
-use crate::check::{ArtefactReport, Checked, Chosen, KernelUsed, Place, Summary, Unreadable};
+use crate::check::{self, ArtefactReport, Checked, Chosen, KernelUsed, Place, Summary, Unreadable};
 
 /// A jump label as in the report that the tool was built for.
 pub fn jump_label(index: u64) -> Finding {
@@ -65,8 +65,8 @@ fn table(name: &'static str, entries: u64, located_by: Option<LocatedBy>) -> Tab
 fn checked(kind: Kind, tables: Vec<TableReport>) -> Checked {
     let findings = tables.iter().map(|t| t.findings.len()).sum();
     Checked {
-        kind,
-        arch: "x86_64",
+        kind: check::Kind::Image(kind),
+        arch: Some("x86_64"),
         release: Some("6.1.0-56-amd64".into()),
         banner: Some("Linux version 6.1.0-56-amd64 (someone@example.org)".into()),
         build_id: Some(vec![0xde, 0xad, 0xbe, 0xef]),

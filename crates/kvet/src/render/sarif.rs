@@ -128,8 +128,15 @@ fn message(text: String) -> Message {
 fn sentence(finding: &Finding) -> String {
     let mut text = text::safe(&finding.message);
     if let Some(at_boot) = &finding.at_boot {
-        let end = if at_boot.fatal { " (the boot ends there)" } else { "" };
-        text.push_str(&format!(". The kernel will print: {}{end}", text::Safe(&at_boot.line)));
+        let lines: Vec<String> = at_boot.line.lines().map(text::printed).collect();
+        // Lines of their own where there are several: a newline in the text, as the viewers expect.
+        let blank = if lines.len() > 1 { "\n" } else { " " };
+        text.push_str(&format!(". The kernel will print:{blank}{}", lines.join("\n").trim_start()));
+        match &at_boot.ends {
+            Some(ends) => text.push_str(&format!("{blank}({})", text::Safe(ends))),
+            None if at_boot.fatal => text.push_str(" (the boot ends there)"),
+            None => {}
+        }
     }
     if let Some(advice) = &finding.advice {
         text.push_str(&format!(". To do: {}", text::Safe(advice)));

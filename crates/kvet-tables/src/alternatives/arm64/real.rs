@@ -11,18 +11,10 @@ use crate::{Context, Table, TableReport};
 
 /// The arm64 kernels of the directory, by file name; says so when there are none to test.
 fn kernels(suffixes: &[&str]) -> Vec<(String, PathBuf)> {
-    let Some(dir) = std::env::var_os("KVET_KERNELS") else {
-        eprintln!("skipped: KVET_KERNELS names no directory of kernels");
-        return Vec::new();
-    };
-    let mut found: Vec<(String, PathBuf)> = std::fs::read_dir(dir)
-        .expect("KVET_KERNELS is a readable directory")
-        .map(|entry| entry.expect("a directory entry").path())
-        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
+    let all = kvet_testkernels::kernels(suffixes).into_iter();
+    all.filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
         .filter(|(name, _)| suffixes.iter().any(|s| name.ends_with(&format!("arm64.{s}"))))
-        .collect();
-    found.sort();
-    found
+        .collect()
 }
 
 /// Entries that the reference states.

@@ -300,7 +300,7 @@ impl<'a> Checker<'a> {
         }
         let when = (!when.is_empty()).then(|| when.join(", "));
         // A BUG while a module loads ends the process that loads it, not the boot.
-        AtBoot { line, when, fatal: fatal && self.image.kind() != Kind::Module }
+        AtBoot { line, when, fatal: fatal && self.image.kind() != Kind::Module, ends: None }
     }
 
     fn with_bug(

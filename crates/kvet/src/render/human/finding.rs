@@ -8,7 +8,7 @@ use kvet_image::SourceLine;
 use textwrap::core::display_width;
 
 use super::Paint;
-use crate::check::Place;
+use crate::check::{Kind, Place};
 use crate::text::{self, Safe, hex};
 
 /// Values stand in one column, but a longer label than this does not push it to the right.
@@ -20,8 +20,8 @@ pub struct Around<'a> {
     pub path: &'a Path,
     /// Where its address lies.
     pub place: &'a Place,
-    /// It is in a module, which is loaded and not booted.
-    pub is_module: bool,
+    /// What it is in: a module, and BTF, is loaded and not booted.
+    pub kind: Kind,
 }
 
 /// Writes a finding as a compiler would.
@@ -40,7 +40,7 @@ pub fn write(
         source_lines(source, out)?;
     }
     let bar = paint.frame("   |");
-    let mut fields = Fields { paint, out, label_width: label_width(finding, around.is_module) };
+    let mut fields = Fields { paint, out, label_width: label_width(finding, around.kind) };
     let mut evidence = finding.evidence.as_slice();
     while let Some((first, rest)) = evidence.split_first() {
         evidence = rest;
@@ -62,7 +62,7 @@ pub fn write(
         writeln!(fields.out, "{bar}")?;
     }
     if let Some(at_boot) = &finding.at_boot {
-        boot(at_boot, around.is_module, &mut fields)?;
+        boot(at_boot, around.kind, &mut fields)?;
     }
     if let Some(advice) = &finding.advice {
         fields.field("help", &text::safe(advice))?;
@@ -125,29 +125,33 @@ impl Fields<'_> {
     }
 }
 
-fn boot_label(is_module: bool) -> &'static str {
-    if is_module { "at load" } else { "at boot" }
+fn boot_label(kind: Kind) -> &'static str {
+    if kind.is_module() || kind.is_btf() { "at load" } else { "at boot" }
 }
 
-fn label_width(finding: &Finding, is_module: bool) -> usize {
+fn label_width(finding: &Finding, kind: Kind) -> usize {
     let evidence =
         finding.evidence.iter().filter(|(_, v)| !matches!(v, Value::Code(_))).map(|(name, _)| *name);
-    let boot = finding.at_boot.iter().map(|_| boot_label(is_module));
+    let boot = finding.at_boot.iter().map(|_| boot_label(kind));
     let help = finding.advice.iter().map(|_| "help");
     let widths = evidence.chain(boot).chain(help).map(display_width);
     widths.filter(|width| *width <= MAX_LABEL).max().unwrap_or(0)
 }
 
 /// What the kernel prints, and what becomes of it.
-fn boot(at_boot: &AtBoot, is_module: bool, fields: &mut Fields<'_>) -> io::Result<()> {
+fn boot(at_boot: &AtBoot, kind: Kind, fields: &mut Fields<'_>) -> io::Result<()> {
     let mut lines = at_boot.line.lines();
-    fields.field(boot_label(is_module), &text::safe(lines.next().unwrap_or("")))?;
+    fields.field(boot_label(kind), &text::printed(lines.next().unwrap_or("")))?;
     for line in lines {
-        fields.more(&text::safe(line))?;
+        fields.more(&text::printed(line))?;
     }
     let when = at_boot.when.as_deref().map(text::safe);
     let end = match (at_boot.fatal, when) {
-        (true, None) if is_module => "loading the module ends here, in a kernel BUG".to_owned(),
+        (_, when) if let Some(ends) = &at_boot.ends => {
+            let when = when.map(|when| format!("{when}: ")).unwrap_or_default();
+            format!("{when}{}", Safe(ends))
+        }
+        (true, None) if kind.is_module() => "loading the module ends here, in a kernel BUG".to_owned(),
         (true, None) => "the boot ends here".to_owned(),
         (false, None) => "the kernel goes on".to_owned(),
         (true, Some(when)) => format!("when {}: the kernel ends here", when.trim_start_matches("when ")),

@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use kvet_finding::Severity;
-use kvet_image::{Kind, SymbolSource};
+use kvet_image::SymbolSource;
 
 use super::Renderer;
 use crate::check::{ArtefactReport, Checked, Chosen, KernelUsed, Summary};
 use crate::text::{self, Safe, count};
-use paint::Paint;
+pub use paint::Paint;
 use totals::Totals;
 
 /// Up to so many modules each get a table of their own; more are summed up in one.
@@ -55,7 +55,7 @@ impl Human {
 
     /// Whether this artefact's tables are shown.
     fn shows_tables(&self, checked: &Checked) -> bool {
-        self.style.verbose || checked.kind != Kind::Module || self.style.artefacts <= FEW_MODULES
+        self.style.verbose || !checked.kind.is_module() || self.style.artefacts <= FEW_MODULES
     }
 }
 
@@ -123,13 +123,15 @@ impl Counts {
 impl Human {
     /// What kind of file this is and who it says it is.
     fn heading(&self, report: &ArtefactReport, checked: &Checked, out: &mut dyn Write) -> io::Result<()> {
-        let mut facts = vec![checked.kind.as_str().to_owned(), checked.arch.to_owned()];
+        let mut facts = vec![checked.kind.as_str().to_owned()];
+        facts.extend(checked.arch.map(str::to_owned));
         facts.extend(checked.release.as_deref().map(text::safe));
         facts.extend(checked.build_id.as_deref().map(|id| format!("build id {}", text::hex_id(id))));
-        facts.push(match checked.symbols_from {
-            SymbolSource::None => "no symbols".to_owned(),
-            source => format!("{} from {}", count(checked.symbols, "symbol"), source.as_str()),
-        });
+        match checked.symbols_from {
+            SymbolSource::None if checked.kind.is_btf() => {}
+            SymbolSource::None => facts.push("no symbols".to_owned()),
+            source => facts.push(format!("{} from {}", count(checked.symbols, "symbol"), source.as_str())),
+        }
         writeln!(
             out,
             "{}{} {}",
@@ -159,8 +161,7 @@ impl Human {
             if self.style.max_findings == 0 || *shown < self.style.max_findings {
                 *shown += 1;
                 writeln!(out)?;
-                let is_module = checked.kind == Kind::Module;
-                let around = finding::Around { path: &report.path, place, is_module };
+                let around = finding::Around { path: &report.path, place, kind: checked.kind };
                 finding::write(finding, &around, self.style.width, self.paint, out)?;
                 continue;
             }
@@ -207,7 +208,7 @@ impl Human {
         let found = found(counts.errors, counts.warnings);
         let fatal = match (counts.fatal, checked.kind) {
             (0, _) => "",
-            (_, Kind::Module) => "; loading this module ends in a kernel BUG",
+            (_, kind) if kind.is_module() => "; loading this module ends in a kernel BUG",
             _ => "; this kernel will not finish booting",
         };
         let head = match counts.errors {
@@ -219,11 +220,9 @@ impl Human {
 
     /// The run in one line: `4,023 modules and 1 kernel checked: no errors`.
     fn summary(&self, summary: &Summary) -> String {
-        let kinds: Vec<String> = [(summary.kernels, "kernel"), (summary.modules, "module")]
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, word)| count(*n, word))
-            .collect();
+        let kinds = [(summary.kernels, "kernel"), (summary.modules, "module"), (summary.btf, "BTF file")];
+        let kinds: Vec<String> =
+            kinds.iter().filter(|(n, _)| *n > 0).map(|(n, word)| count(*n, word)).collect();
         let what = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(" and ") };
         let mut line = format!("{what} checked: {}", found(summary.errors, summary.warnings));
         if summary.notes > 0 && !self.style.verbose {
@@ -253,6 +252,7 @@ fn kernel_in_words(kernel: &KernelUsed) -> String {
     let why = match kernel.chosen {
         Chosen::Given => "as --kernel says",
         Chosen::SameRelease => "found among the artefacts, same release",
+        Chosen::Running => "the running system's",
     };
     match &kernel.release {
         Some(release) => format!("{} ({}; {why})", text::path(&kernel.path), Safe(release)),

@@ -47,6 +47,11 @@ impl Paint {
         self.with(AnsiColor::BrightGreen.on_default().bold(), text)
     }
 
+    /// Something is wrong.
+    pub fn bad(self, text: &str) -> String {
+        self.with(AnsiColor::BrightRed.on_default().bold(), text)
+    }
+
     /// Something to do.
     pub fn help(self, text: &str) -> String {
         self.with(AnsiColor::BrightCyan.on_default().bold(), text)

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use kvet_image::Kind;
-
 use super::{Paint, kernel_in_words, proof};
 use crate::check::{Checked, Summary};
 use crate::text::{Safe, count, number};
@@ -50,7 +48,7 @@ struct TableTotal {
 impl Totals {
     /// Adds one artefact; `shown` when its tables stand in the output already.
     pub fn add(&mut self, checked: &Checked, shown: bool) {
-        if checked.kind != Kind::Module {
+        if !checked.kind.is_module() {
             self.release.clone_from(&checked.release);
             return;
         }
@@ -125,9 +123,10 @@ impl Totals {
     /// The last line: what the reader should do now.
     pub fn next_step(&self, summary: &Summary) -> Option<String> {
         if summary.errors > 0 {
-            let boot = match (summary.fatal, summary.kernels) {
-                (0, _) => "",
-                (_, 0) => "do not load this: ",
+            let boot = match (summary.fatal, summary.kernels, summary.ends_boot) {
+                (0, ..) => "",
+                (_, 0, _) => "do not load this: ",
+                (_, _, 0) => "do not ship this: ",
                 _ => "do not boot this: ",
             };
             return Some(format!(
@@ -150,6 +149,9 @@ impl Totals {
             );
         }
         match &self.release {
+            _ if summary.kernels + summary.modules == 0 => {
+                Some("nothing to do: the kernel takes this BTF".to_owned())
+            }
             _ if summary.kernels == 0 => {
                 Some("nothing to do: these modules' tables agree with their kernel".to_owned())
             }

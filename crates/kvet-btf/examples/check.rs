@@ -1,6 +1,6 @@
-//! `cargo run -p kvet-btf --example strict -- VERSION FILE...`: strict findings on files of raw base BTF.
+//! `cargo run -p kvet-btf --example check -- VERSION FILE...`: strict findings in strict strength on files of raw base BTF.
+use kvet_btf::check::{Facts, Strength, Subject, check};
 use kvet_btf::kernel::{Options, Rules};
-use kvet_btf::strict::{Facts, Subject, check};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -17,11 +17,11 @@ fn main() {
         let best = (0..100)
             .map(|_| {
                 let now = std::time::Instant::now();
-                check(&data, Subject::Kernel, &Facts::default(), &options);
+                check(&data, Subject::Kernel, &Facts::default(), &options, Strength::Strict);
                 now.elapsed()
             })
             .min();
-        let report = check(&data, Subject::Kernel, &Facts::default(), &options);
+        let report = check(&data, Subject::Kernel, &Facts::default(), &options, Strength::Strict);
         println!(
             "{file}: {} types, best of 100 {best:.1?}\n  {:?}\n  {:?}",
             report.types, report.proved, report.skipped

@@ -3,7 +3,6 @@
 use kvet_finding::{Finding, Severity};
 
 use super::{Facts, Report, variable};
-use crate::kernel::Resolved;
 use crate::{Btf, Kind, SecInfo, Type};
 
 /// One symbol of `.data..percpu`.
@@ -36,7 +35,7 @@ fn sections<'b, 'a>(btf: &'b Btf<'a>) -> impl Iterator<Item = Type<'a>> + 'b {
 }
 
 /// Variables of zero size, of another size than their type, and global ones that are there twice.
-pub(crate) fn variables(btf: &Btf<'_>, _resolved: &Resolved, facts: &Facts<'_>, report: &mut Report) {
+pub(crate) fn variables(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
     let (mut count, mut shown) = (0_u64, 0);
     for section in sections(btf) {
         let mut globals = std::collections::HashMap::new();

@@ -4,13 +4,26 @@ use kvet_finding::{Finding, Severity, Value};
 
 use super::{Outcome, Report, variable};
 use crate::btf::{Btf, Member, SecInfo, Type};
-use crate::kernel::{Errno, Fail, Phase, Site};
+use crate::kernel::{Errno, Fail, Options, Phase, Site, Verdict, closing_line};
 use crate::raw::Kind;
+
+/// Whose BTF it is, and with that who reads it, when, and what a refusal breaks.
+pub(crate) enum Who<'r> {
+    /// A kernel's own.
+    Kernel,
+    /// User space's; `own` is what the kernel would say if it were its own, where there is a difference to tell.
+    Loader { own: Option<Verdict> },
+    /// A module's.
+    Module { name: &'r str },
+    /// A module's `.BTF.base`.
+    DistilledBase { name: &'r str },
+}
 
 pub(crate) struct Reader<'r, 'a> {
     pub(crate) outcome: &'r Outcome<'a>,
-    /// The module's name, when it is one's.
-    pub(crate) module: Option<&'r str>,
+    pub(crate) who: Who<'r>,
+    pub(crate) options: &'r Options<'r>,
+    /// CONFIG_PAHOLE_VERSION.
     pub(crate) pahole: Option<u32>,
 }
 
@@ -23,7 +36,7 @@ impl Reader<'_, '_> {
                 finding = finding.with("breaks", self.breaks());
             }
             if i == 0 && self.outcome.own > 0 {
-                finding = self.at_boot(finding, fail.errno);
+                finding = self.at_boot(finding.with("errno", fail.errno.to_string()), fail.errno);
             }
             report.findings.push(finding);
         }
@@ -34,24 +47,46 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn breaks(&self) -> &'static str {
-        if self.module.is_some() {
-            "this module: it is refused"
-        } else {
-            "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each \
-             is refused"
+    fn breaks(&self) -> String {
+        match &self.who {
+            Who::Module { .. } | Who::DistilledBase { .. } => THIS_MODULE.to_owned(),
+            Who::Kernel => ALL_OF_BPF.to_owned(),
+            Who::Loader { own } => match own.as_ref().and_then(Verdict::errno) {
+                Some(_) => format!("bpf(BPF_BTF_LOAD); and, where it is a kernel's own, {ALL_OF_BPF}"),
+                None => "bpf(BPF_BTF_LOAD); a kernel takes it as its own, which it checks less".to_owned(),
+            },
         }
     }
 
     fn at_boot(&self, finding: Finding, errno: Errno) -> Finding {
-        let mut lines = self.outcome.console.clone();
-        lines.push(format!("failed to validate module [{}] BTF: -{}", self.module.unwrap_or("%s"), errno.0));
-        let when = if self.module.is_some() {
-            "when the module is loaded, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH"
-        } else {
-            "when the first module with BTF is loaded or BPF first needs BTF; %s is each module's name"
-        };
-        finding.at_boot_when(lines.join("\n"), true, when)
+        match &self.who {
+            Who::Module { name } | Who::DistilledBase { name } => {
+                refused_module(finding, self.outcome.lines.clone(), name, errno, self.options)
+            }
+            Who::Kernel => {
+                let mut lines = self.outcome.lines.clone();
+                lines.push(closing_line("%s", errno, self.options));
+                finding
+                    .at_boot_when(
+                        lines.join("\n"),
+                        true,
+                        "when BPF first needs BTF (with registered kfuncs in every boot), and the last line when \
+                         a module with BTF is loaded, %s being its name",
+                    )
+                    .ending(if self.options.mismatch_allowed {
+                        "BPF has no BTF, neither the kernel's nor any module's"
+                    } else {
+                        "BPF has no BTF, and modules with BTF are refused, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH is set"
+                    })
+            }
+            Who::Loader { own } => with_console(finding, own.as_ref(), self.options)
+                .at_boot_when(
+                    self.outcome.lines.join("\n"),
+                    true,
+                    "when bpf(BPF_BTF_LOAD) is given it, in its log",
+                )
+                .ending(format!("the call fails with {errno}")),
+        }
     }
 
     fn finding(&self, fail: &Fail<'_>) -> Finding {
@@ -59,22 +94,29 @@ impl Reader<'_, '_> {
             return Finding::new(
                 "btf/header",
                 Severity::Error,
-                format!("the BTF cannot be read: {}", fail.reason),
+                match &*fail.reason {
+                    "" => format!("the BTF cannot be read: {}", fail.errno),
+                    reason => format!("the BTF cannot be read: {reason}"),
+                },
             )
+            .with("kernel's reason", fail.reason.clone().into_owned())
             .advice(REBUILD);
         };
         let finding = match fail.site {
             Site::Entry(sec, entry) => self.entry(btf, sec, entry, fail),
             Site::Member(t, member) => member_finding(btf, t, member, fail),
             Site::Basic(t) | Site::Details(t) => type_finding(btf, t, fail),
-            Site::Plain | Site::Silent => plain_finding(fail),
+            Site::Plain | Site::Silent => plain_finding(btf, fail),
         };
         let finding = if fail.id != 0 { finding.index(u64::from(fail.id)) } else { finding };
         let finding = match btf.offset_of(crate::TypeId(fail.id)) {
             Some(offset) if fail.id != 0 => finding.with("offset in the BTF", offset),
             _ => finding,
         };
-        let finding = finding.with("kernel's reason", fail.reason.trim_start().to_owned());
+        let finding = match fail.reason.trim_start() {
+            "" => finding,
+            reason => finding.with("kernel's reason", reason.to_owned()),
+        };
         if finding.advice.is_some() { finding } else { finding.advice(REBUILD) }
     }
 
@@ -145,6 +187,36 @@ impl Reader<'_, '_> {
 
 const REBUILD: &str =
     "rebuild the BTF: pahole writes it after the link; a damaged copy of the file is the other cause";
+
+pub(crate) const THIS_MODULE: &str = "this module's BTF: it is refused";
+
+/// What a kernel would print if the BTF were its own.
+fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) -> Finding {
+    let Some((own, errno)) = own.and_then(|own| Some((own, own.errno()?))) else { return finding };
+    let mut lines = own.console();
+    lines.push(closing_line("%s", errno, options));
+    let lines = lines.iter().map(|line| Value::Text(line.trim_end().to_owned())).collect::<Vec<_>>();
+    finding.with("on the console of a kernel whose own it is", lines)
+}
+
+const ALL_OF_BPF: &str = "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each is refused";
+
+/// Says what the kernel prints when it refuses a module's BTF, and what becomes of the module.
+pub(crate) fn refused_module(
+    finding: Finding,
+    mut lines: Vec<String>,
+    name: &str,
+    errno: Errno,
+    options: &Options<'_>,
+) -> Finding {
+    lines.push(closing_line(name, errno, options));
+    let (fatal, end) = if options.mismatch_allowed {
+        (false, "the module is loaded without its BTF: CONFIG_MODULE_ALLOW_BTF_MISMATCH is set")
+    } else {
+        (true, "the module is refused, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH is set")
+    };
+    finding.at_boot_when(lines.join("\n"), fatal, "when the module is loaded").ending(end)
+}
 
 /// 124 as 1.24.
 pub(crate) fn pahole_name(version: u32) -> String {
@@ -262,6 +334,10 @@ fn type_finding(btf: &Btf<'_>, t: Type<'_>, fail: &Fail<'_>) -> Finding {
             ("btf/truncated", "it runs over the end of the type section".to_owned())
         }
         r if r.contains("size") => ("btf/size", format!("size {}: {r}", t.size())),
+        "Invalid btf_info kind_flag" if matches!(kind, Kind::TypeTag | Kind::DeclTag) => (
+            "btf/info",
+            format!("info {:#010x}: the kind flag, which makes a tag an attribute, came with 6.15", t.info()),
+        ),
         "vlen != 0" | "Invalid btf_info kind_flag" => {
             ("btf/info", format!("info {:#010x}: {reason}", t.info()))
         }
@@ -270,7 +346,10 @@ fn type_finding(btf: &Btf<'_>, t: Type<'_>, fail: &Fail<'_>) -> Finding {
     Finding::new(rule, Severity::Error, format!("[{}] {what}: {wrong}", t.id))
 }
 
-fn plain_finding(fail: &Fail<'_>) -> Finding {
+fn plain_finding(btf: &Btf<'_>, fail: &Fail<'_>) -> Finding {
+    if fail.phase == Phase::Fields {
+        return fields_finding(btf, fail);
+    }
     let reason = fail.reason.trim_start();
     let (rule, message) = if reason.contains("Invalid kind") || reason.contains("Invalid btf_info") {
         ("btf/kind", format!("{reason}: no such type in this kernel; nothing after it can be read"))
@@ -291,4 +370,29 @@ fn plain_finding(fail: &Fail<'_>) -> Finding {
         ("btf/header", format!("the BTF's frame is wrong: {reason}"))
     };
     Finding::new(rule, Severity::Error, message)
+}
+
+/// `btf_parse_struct_metas` and what follows it: an errno and no word.
+fn fields_finding(btf: &Btf<'_>, fail: &Fail<'_>) -> Finding {
+    let owner = match fail.id {
+        0 => "the structures that own each other".to_owned(),
+        id => format!("[{id}] {}", btf.c_type(crate::TypeId(id))),
+    };
+    let why = match fail.errno {
+        Errno::E2BIG => "more of them than fit, one twice that may be there once, or nested too deep",
+        Errno::EEXIST => "two of them overlap",
+        Errno::EFAULT => "one of them runs over the structure's end",
+        Errno::ENOENT => "the type or node that one of them names is not there",
+        Errno::ELOOP => "they own each other in a circle, or too deep",
+        _ => "a tag, an offset or a node's type is wrong, or a lock is missing",
+    };
+    Finding::new(
+        "btf/special-field",
+        Severity::Error,
+        format!(
+            "{owner}: the special fields of BPF in it (bpf_spin_lock, bpf_list_head, kptr, ...) are refused with \
+             {}, and no word in the log: {why}",
+            fail.errno
+        ),
+    )
 }

@@ -2,14 +2,16 @@
 
 use kvet_finding::{Finding, Severity};
 
-use super::Report;
+use super::describe::{THIS_MODULE, refused_module};
+use super::{Base, Report};
+use crate::kernel::Options;
 use crate::kernel::relocate::Refusal;
 use crate::{Btf, Kind};
 
 /// Split BTF refers to its base's strings from their first byte, since whole strings are shared. Against
-/// another base its offsets fall into the middle of words.
-pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
-    let Some(base) = btf.base() else { return };
+/// another base its offsets fall into the middle of words; then this reports so and returns true.
+pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) -> bool {
+    let Some(base) = btf.base() else { return false };
     let strings = base.strings();
     let (mut all, mut torn) = (0_u64, 0_u64);
     let mut example = None;
@@ -36,7 +38,7 @@ pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
         if all > 0 {
             report.proved.push(format!("{all} names shared with the base begin where its names begin"));
         }
-        return;
+        return false;
     };
     report.findings.push(
         Finding::new(
@@ -48,23 +50,39 @@ pub(crate) fn base_mismatch(btf: &Btf<'_>, module: &str, report: &mut Report) {
                 btf.display_name(example)
             ),
         )
-        .with("breaks", "this module: it is refused, or BPF reads its types wrongly")
+        .with("breaks", "this module's BTF: it is refused, or BPF reads its types wrongly")
         .advice("give the vmlinux that the module was built with, or rebuild the module against this one"),
     );
+    true
 }
 
 /// A distilled base that this kernel cannot stand in for.
-pub(crate) fn not_relocatable(module: &str, refusal: &Refusal) -> Finding {
-    Finding::new(
+pub(crate) fn not_relocatable(module: &str, refusal: &Refusal, options: &Options<'_>) -> Finding {
+    let finding = Finding::new(
         "btf/distilled-base",
         Severity::Error,
         format!("module {module} does not fit this kernel: {}", refusal.line),
     )
-    .with("breaks", "this module: it is refused")
-    .at_boot_when(
-        format!("{}\nfailed to validate module [{module}] BTF: -{}", refusal.line, refusal.errno.0),
-        true,
-        "when the module is loaded, unless CONFIG_MODULE_ALLOW_BTF_MISMATCH",
+    .with("breaks", THIS_MODULE)
+    .with("errno", refusal.errno.to_string())
+    .advice("rebuild the module against this kernel: a type it embeds is gone, renamed, or of another size");
+    refused_module(finding, vec![refusal.line.clone()], module, refusal.errno, options)
+}
+
+/// The kernel refuses its own BTF, and therefore every module's (`btf_parse_module` asks for it first).
+pub(crate) fn refused_base(module: &str, kernel: &Base<'_>, options: &Options<'_>, report: &mut Report) {
+    let Some(refused) = &kernel.solved.refused else { return };
+    let finding = Finding::new(
+        "btf/refused-kernel",
+        Severity::Error,
+        format!(
+            "module {module} is refused whatever it holds, because its kernel's own BTF is ({}); `kvet check` of the \
+             kernel says why",
+            refused.line.trim()
+        ),
     )
-    .advice("rebuild the module against this kernel: a type it embeds is gone, renamed, or of another size")
+    .with("breaks", "this module, and every other one that carries BTF")
+    .with("errno", refused.errno.to_string())
+    .advice("rebuild the kernel's BTF; the module itself was not looked at");
+    report.findings.push(refused_module(finding, Vec::new(), module, refused.errno, options));
 }

@@ -1,0 +1,275 @@
+//! A build tree on disk: its records, and what is known of every file that they name.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::record;
+
+/// A point in time as the file system tells it: nanoseconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// Seconds from `earlier` to this.
+    pub fn seconds_since(self, earlier: Time) -> f64 {
+        (self.0 - earlier.0) as f64 / 1e9
+    }
+}
+
+/// When a file was changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// When its content was written, or what somebody set it to (`touch -r`, `cp -p`, tar).
+    pub modified: Time,
+    /// When content, name, links or permissions changed last. Nobody can set it.
+    pub changed: Time,
+    /// It is a directory.
+    pub is_directory: bool,
+}
+
+impl Stamp {
+    /// Of a file; `None` when there is none.
+    pub fn of(path: &Path) -> Option<Stamp> {
+        let meta = std::fs::metadata(path).ok()?;
+        let time = |s: i64, ns: i64| Time(s.saturating_mul(1_000_000_000).saturating_add(ns));
+        Some(Stamp {
+            modified: time(meta.mtime(), meta.mtime_nsec()),
+            changed: time(meta.ctime(), meta.ctime_nsec()),
+            is_directory: meta.is_dir(),
+        })
+    }
+}
+
+/// An index into [`Tree::files`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FileId(pub(crate) u32);
+
+/// A file that some record names.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// As the records write it, in normal form.
+    pub path: Vec<u8>,
+    /// `None` when it does not exist.
+    pub stamp: Option<Stamp>,
+}
+
+/// One target and what made it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The target itself.
+    pub file: FileId,
+    /// The `.cmd` file, relative to the build directory.
+    pub record: PathBuf,
+    /// When the record was written.
+    pub recorded: Option<Stamp>,
+    /// The saved command.
+    pub command: Vec<u8>,
+    /// The source, when it was compiled.
+    pub source: Option<FileId>,
+    /// What the compiler read, the source included.
+    pub inputs: Vec<FileId>,
+    /// Stamps of options.
+    pub options: Vec<FileId>,
+}
+
+/// A build tree.
+#[derive(Debug)]
+pub struct Tree {
+    /// The build directory.
+    pub root: PathBuf,
+    /// Everything that a record names, each once.
+    pub files: Vec<File>,
+    /// Every target that exists and has a record, by path.
+    pub targets: Vec<Target>,
+    /// Records of targets that are not there any more.
+    pub without_target: usize,
+    /// Records that hold no command.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// A tree that cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// No directory, or one that cannot be read.
+    #[error("{path}: cannot be read: {source}", path = .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a build directory.
+    #[error("{path}: holds no record of Kbuild (.*.cmd): give the directory that `make` built in (its O=)", path = .path.display())]
+    NoRecords {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl Tree {
+    /// Reads all records below `root`, and the stamps of all files that they name.
+    ///
+    /// # Errors
+    /// `root` cannot be read, or holds no record.
+    pub fn read(root: &Path) -> Result<Tree, TreeError> {
+        let records = find_records(root)?;
+        if records.is_empty() {
+            return Err(TreeError::NoRecords { path: root.to_owned() });
+        }
+        let size = records.len().div_ceil(rayon::current_num_threads() * 4).max(1);
+        let parts: Vec<Part> = records.par_chunks(size).map(|chunk| Part::read(root, chunk)).collect();
+        let mut tree = Tree {
+            root: root.to_owned(),
+            files: vec![],
+            targets: vec![],
+            without_target: 0,
+            unreadable: vec![],
+        };
+        let mut ids: Ids = Ids::default();
+        for part in parts {
+            let map: Vec<FileId> =
+                part.files.iter().map(|path| intern(&mut ids, &mut tree.files, path)).collect();
+            let all = |list: Vec<FileId>| list.into_iter().map(|id| map[id.0 as usize]).collect();
+            tree.targets.extend(part.targets.into_iter().map(|t| Target {
+                file: map[t.file.0 as usize],
+                source: t.source.map(|s| map[s.0 as usize]),
+                inputs: all(t.inputs),
+                options: all(t.options),
+                ..t
+            }));
+            tree.unreadable.extend(part.unreadable);
+        }
+        tree.files.par_iter_mut().for_each(|file| file.stamp = Stamp::of(&place(root, &file.path)));
+        let before = tree.targets.len();
+        let Tree { targets, files, .. } = &mut tree;
+        targets.retain(|t| files[t.file.0 as usize].stamp.is_some());
+        targets.sort_by(|a, b| files[a.file.0 as usize].path.cmp(&files[b.file.0 as usize].path));
+        tree.without_target = before - tree.targets.len();
+        Ok(tree)
+    }
+
+    /// A file by its id.
+    pub fn file(&self, id: FileId) -> &File {
+        &self.files[id.0 as usize]
+    }
+
+    /// A file's path for people.
+    pub fn name(&self, id: FileId) -> String {
+        String::from_utf8_lossy(&self.file(id).path).into_owned()
+    }
+
+    /// Where a file of a record is.
+    pub fn place(&self, path: &[u8]) -> PathBuf {
+        place(&self.root, path)
+    }
+}
+
+fn place(root: &Path, path: &[u8]) -> PathBuf {
+    root.join(OsStr::from_bytes(path))
+}
+
+type Ids = HashMap<Vec<u8>, FileId, foldhash::fast::RandomState>;
+
+fn intern(ids: &mut Ids, files: &mut Vec<File>, path: &[u8]) -> FileId {
+    if let Some(&id) = ids.get(path) {
+        return id;
+    }
+    let id = FileId(u32::try_from(files.len()).unwrap_or(u32::MAX));
+    files.push(File { path: path.to_vec(), stamp: None });
+    ids.insert(path.to_vec(), id);
+    id
+}
+
+/// What one thread has read, with ids of its own.
+#[derive(Default)]
+struct Part {
+    files: Vec<Vec<u8>>,
+    targets: Vec<Target>,
+    unreadable: Vec<PathBuf>,
+}
+
+impl Part {
+    fn read(root: &Path, records: &[PathBuf]) -> Part {
+        let mut part = Part::default();
+        // Paths as written: most need no change, so the form is made normal once for each spelling.
+        let mut ids: HashMap<Vec<u8>, FileId, foldhash::fast::RandomState> = HashMap::default();
+        for path in records {
+            let read = std::fs::read(root.join(path)).unwrap_or_default();
+            let Some(record) = record::parse(&read) else {
+                part.unreadable.push(path.clone());
+                continue;
+            };
+            let mut id = |spelling: &[u8]| match ids.get(spelling) {
+                Some(&id) => id,
+                None => {
+                    let id = FileId(u32::try_from(part.files.len()).unwrap_or(u32::MAX));
+                    part.files.push(crate::command::normal(spelling));
+                    ids.insert(spelling.to_vec(), id);
+                    id
+                }
+            };
+            let source = record.source.map(&mut id);
+            let mut inputs: Vec<FileId> = source.into_iter().collect();
+            inputs.extend(record.inputs.iter().map(|i| id(i)));
+            part.targets.push(Target {
+                file: id(record.target),
+                record: path.clone(),
+                recorded: Stamp::of(&root.join(path)),
+                source,
+                inputs,
+                options: record.options.iter().map(|o| id(o)).collect(),
+                command: record.command.into_owned(),
+            });
+        }
+        part
+    }
+}
+
+/// Paths of all `.*.cmd` files, relative to `root`.
+fn find_records(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
+    let first =
+        std::fs::read_dir(root).map_err(|source| TreeError::Unreadable { path: root.to_owned(), source })?;
+    let mut found = Vec::new();
+    let mut level = sort_out(Path::new(""), first, &mut found);
+    // Level by level: no recursion, and all directories of a level at once.
+    while !level.is_empty() {
+        let parts: Vec<(Vec<PathBuf>, Vec<PathBuf>)> = level
+            .par_iter()
+            .map(|directory| {
+                let mut found = Vec::new();
+                // A directory that vanished or is closed to us holds no record that make could use either.
+                let below = std::fs::read_dir(root.join(directory))
+                    .map(|entries| sort_out(directory, entries, &mut found))
+                    .unwrap_or_default();
+                (found, below)
+            })
+            .collect();
+        level = Vec::new();
+        for (records, below) in parts {
+            found.extend(records);
+            level.extend(below);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Takes the records of one directory; the directories in it are returned.
+fn sort_out(directory: &Path, entries: std::fs::ReadDir, found: &mut Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut below = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let bytes = name.as_bytes();
+        if bytes.starts_with(b".") && bytes.ends_with(b".cmd") {
+            found.push(directory.join(name));
+        } else if bytes != b".git" && entry.file_type().is_ok_and(|t| t.is_dir()) {
+            below.push(directory.join(name));
+        }
+    }
+    below
+}

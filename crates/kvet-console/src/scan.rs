@@ -299,10 +299,13 @@ impl Scanner {
             self.user_space_begins(line);
             // The beginning of a boot has closed what was open.
             let here = here.filter(|i| *i < self.open.len());
-            if here.is_some_and(|i| self.rejoin(i, line)) {
+            let headline = anchored.then(|| family::begin(line)).flatten();
+            let sure = headline.as_ref().is_some_and(|h| h.0.sure != Sure::Trace);
+            // A line without a time stamp, in a report that has them, is the rest of another one before it is anything else.
+            if !sure && here.is_some_and(|i| self.open[i].last_stamped && self.rejoin(i, line)) {
                 return;
             }
-            if let Some((start, family)) = anchored.then(|| family::begin(line)).flatten() {
+            if let Some((start, family)) = headline {
                 self.headline(start, family, line, here);
                 return;
             }
@@ -331,6 +334,10 @@ impl Scanner {
         let open = &mut self.open[index];
         let taken = if open.taken < MAX_TAKEN { body::read(open, line) } else { Taken::No };
         if taken == Taken::No {
+            if !open.last_stamped && self.rejoin(index, line) {
+                return;
+            }
+            let open = &mut self.open[index];
             open.strange = open.strange.saturating_add(1);
             open.adjacent = false;
             return;

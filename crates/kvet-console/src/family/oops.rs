@@ -146,11 +146,7 @@ fn kind(trap: &Trap, text: &str) -> Kind {
         Kind::DoubleFault
     } else if has("BUG") || has("Kernel bug detected") {
         Kind::Bug
-    } else if name == "Oops"
-        && (trap.error_code.is_some_and(|c| c != 0) || !text.starts_with("Internal"))
-        && !text.starts_with("Oops[")
-        && !text.starts_with("Oops [")
-    {
+    } else if name == "Oops" && trap.error_code.is_some_and(|c| c != 0 || text.starts_with("Oops: ")) {
         // x86 prints the page fault's error code so, arm64 the ESR.
         Kind::PageFault
     } else {

@@ -54,7 +54,7 @@ impl Color {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
+    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image, modules and BTF
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
     /// BTF as text, and what changed between two kernels' types

@@ -60,7 +60,7 @@ impl Color {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
+    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image, modules and BTF
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
     /// What happened in this console log? First cause first, with its evidence

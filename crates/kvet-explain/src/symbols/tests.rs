@@ -3,47 +3,14 @@
 
 use std::path::Path;
 
-use kvet_console::{Boot, Frame, Kind, Log, Report, Span};
+use kvet_console::{Boot, Frame, Kind, Log, Report};
 use kvet_image::{Image, VirtAddr};
 
 use super::*;
 
 /// A report with nothing in it.
 pub(crate) fn report() -> Report {
-    Report {
-        kind: Kind::Oops,
-        headline: String::new(),
-        details: Vec::new(),
-        span: Span::default(),
-        boot: 0,
-        timestamp: None,
-        arch: None,
-        release: None,
-        build: None,
-        cpu: None,
-        stalled_cpus: Vec::new(),
-        pid: None,
-        comm: None,
-        taint: None,
-        hardware: None,
-        work: None,
-        modules: Vec::new(),
-        phase: kvet_console::Phase::Unknown,
-        trap: None,
-        ip: None,
-        lr: None,
-        registers: Vec::new(),
-        code: None,
-        frames: Vec::new(),
-        traces: Vec::new(),
-        locks: Vec::new(),
-        object: None,
-        source: None,
-        named: None,
-        stacks: Vec::new(),
-        panic: None,
-        cut: false,
-    }
+    Report::new(Kind::Oops, "")
 }
 
 const TEXT: u64 = 0xffff_ffff_8100_0000;

@@ -381,3 +381,36 @@ fn replacements_and_vectors_are_placed() {
     let init = image.section(".init.text").unwrap().addr;
     assert_eq!(symbolizer.place_link(VirtAddr(init.0 + 64)).what, What::Init);
 }
+
+/// All that a `sysrq t` showed of a Debian kernel with a module's thread among its tasks: every reliable frame fits,
+/// the module's with its own file's sizes.
+#[test]
+fn every_frame_of_all_tasks_fits_modules_too() {
+    let Some(kernel) = file("KVET_KERNELS", "6.1.0-56-amd64.vmlinux") else { return };
+    let Some(debug) = file("KVET_KERNELS", "6.1.0-56-amd64.debug") else { return };
+    let image = Image::open_with_debug(&kernel, &debug).unwrap();
+    let find = |wanted: &ModuleWanted<'_>| {
+        let name = format!("{}.ko", wanted.name);
+        std::env::var_os("KVET_MODULES").and_then(|dirs| {
+            let all = std::env::split_paths(&dirs).filter(|d| d.ends_with(wanted.release.unwrap_or("")));
+            let found = all.map(|d| d.join("kernel/net/core").join(&name)).find(|p| p.exists())?;
+            Image::open(&found).ok()
+        })
+    };
+    let symbolizer = Symbolizer::new(&image).with_finder(find);
+    let frames: Vec<Frame> = include_str!("../../testdata/symbols/6.1.0-56-amd64-all-tasks.txt")
+        .lines()
+        .filter_map(frame)
+        .collect();
+    let start = std::time::Instant::now();
+    let mut modules = 0;
+    for frame in frames.iter().filter(|f| f.reliable) {
+        let resolved = symbolizer.frame(frame, Role::Return);
+        match (&resolved.verdict, &frame.module) {
+            (Verdict::NoModule, Some(name)) => eprintln!("skipped: KVET_MODULES has no {name}"),
+            (Verdict::Fits, module) => modules += usize::from(module.is_some()),
+            _ => panic!("{frame:?} {resolved:?}"),
+        }
+    }
+    eprintln!("{} frames, {modules} of modules, in {:?}", frames.len(), start.elapsed());
+}

@@ -2,6 +2,7 @@
 
 mod excerpt;
 mod input;
+mod debug_file;
 mod kernel;
 mod zstd;
 

@@ -367,6 +367,15 @@ impl Scanner {
         for open in &mut self.open {
             open.strange = open.strange.saturating_add(1);
         }
+        // A program that dies while the kernel speaks does not end what the kernel says.
+        if start.report.kind == Kind::UserSpace && !self.open.is_empty() {
+            if start.sure == Sure::Certain {
+                let mut report = start.report;
+                report.boot = self.log.boots.len();
+                self.close(Open::new(report, family, line));
+            }
+            return;
+        }
         if let Some(index) = here {
             let relation = relate::relate(&self.open[index], &start, line);
             match relation {
@@ -579,7 +588,10 @@ impl Scanner {
             }
             Taken::Detail => {
                 open.report.details.pop();
-                open.detail(&joined);
+                let taken = body::read(open, &joined);
+                if taken == Taken::No {
+                    open.detail(&joined);
+                }
                 Taken::Detail
             }
             _ => body::read(open, &joined),

@@ -113,7 +113,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     // `ffff8880 (lock){+.+.}-{3:3}, at: f+0x1/0x2`: the lock wanted, then the lock held.
     if text.contains(", at: ") && text.contains('{') && !text.starts_with('#') {
-        if open.report.named.is_none() {
+        if open.report.named.as_ref().is_none_or(|f| f.symbol.is_empty()) {
             open.report.named = frame::after_mark(text, ", at: ");
         }
         open.detail(line);

@@ -60,7 +60,8 @@ impl Builds {
 
     /// Whether no test can tell the segment's culprits apart.
     pub(crate) fn is_final(&self, segment: &Segment) -> bool {
-        segment.len() == 1 || self.broken.range(segment.first..segment.last).count() as u64 == segment.len() - 1
+        segment.len() == 1
+            || self.broken.range(segment.first..segment.last).count() as u64 == segment.len() - 1
     }
 }
 

@@ -251,15 +251,16 @@ fn ordered(report: &Report) -> Option<Culprit> {
 
 /// What runs everybody's work.
 fn is_dispatcher(function: &str) -> bool {
-    matches!(function, "process_one_work" | "worker_thread" | "kthread" | "ret_from_fork" | "ret_from_fork_asm")
+    matches!(
+        function,
+        "process_one_work" | "worker_thread" | "kthread" | "ret_from_fork" | "ret_from_fork_asm"
+    )
 }
 
 /// A page in a bad state: who had it last, when the kernel keeps account (page_owner); who found it, only noticed.
 fn owner(report: &Report) -> Option<Culprit> {
     let allocated = report.traces.iter().find(|trace| trace.title.contains("page last allocated"))?;
-    let own = |frame: &&Frame| {
-        reason(frame).is_none_or(|reason| !passes(report, reason))
-    };
+    let own = |frame: &&Frame| reason(frame).is_none_or(|reason| !passes(report, reason));
     reliable(&allocated.frames).find(own).map(Culprit::of)
 }
 

@@ -115,7 +115,9 @@ fn key(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<String> {
         }));
         return None;
     };
-    evidence.push(fact(format!("the image's jump table, entry {index}: RIP-1 is a site of the static key {key}")));
+    evidence.push(fact(format!(
+        "the image's jump table, entry {index}: RIP-1 is a site of the static key {key}"
+    )));
     Some(key)
 }
 

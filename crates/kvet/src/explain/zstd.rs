@@ -44,13 +44,20 @@ impl Read for Zstd {
             let result = self.context.decompress_stream(&mut output, &mut input);
             let written = output.pos();
             self.at = input.pos;
-            let more = result.map_err(|code| io::Error::new(io::ErrorKind::InvalidData, zstd_safe::get_error_name(code)))?;
+            let more = result.map_err(|code| {
+                io::Error::new(io::ErrorKind::InvalidData, zstd_safe::get_error_name(code))
+            })?;
             if written > 0 {
                 return Ok(written);
             }
             if self.ended {
-                let truncated = || io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd stream ends too early");
-                return if more == 0 || self.input.is_empty() && more <= 9 { Ok(0) } else { Err(truncated()) };
+                let truncated =
+                    || io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd stream ends too early");
+                return if more == 0 || self.input.is_empty() && more <= 9 {
+                    Ok(0)
+                } else {
+                    Err(truncated())
+                };
             }
         }
     }

@@ -1,11 +1,13 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
+mod bisect;
 mod btf;
 mod check;
 mod cli;
 mod exit;
 mod progress;
 mod render;
+mod stale;
 mod text;
 
 use clap::Parser;
@@ -16,6 +18,8 @@ fn main() -> std::process::ExitCode {
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
+        cli::Command::Bisect(command) => bisect::run(&command),
+        cli::Command::Stale(args) => stale::run(&args),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),
     }

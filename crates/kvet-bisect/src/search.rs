@@ -10,9 +10,9 @@ use crate::sprt::{Decision, Sprt};
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
 const CALIBRATION: u64 = 3;
 /// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
-const CONFIRM_FROM: f64 = 0.6;
+const CONFIRM_FROM: f64 = 0.75;
 /// A confirming test ends when its culprit has become this improbable.
-const CONFIRM_TO: f64 = 0.4;
+const CONFIRM_TO: f64 = 0.5;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
 /// The culprit must fail more often than this share of the rate: one stray failure is not enough.

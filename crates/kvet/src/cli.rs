@@ -76,6 +76,12 @@ pub enum Command {
     /// BTF as text, and what changed between two kernels' types
     #[command(subcommand)]
     Btf(crate::btf::Command),
+    /// What brought a failure in that shows only sometimes?
+    #[command(subcommand)]
+    Bisect(crate::bisect::Command),
+    /// Which objects of a build tree no longer match what they were built from?
+    #[command(after_help = EXIT_STATUS)]
+    Stale(crate::stale::StaleArgs),
     /// Prints the completions of a shell
     Completions {
         /// The shell

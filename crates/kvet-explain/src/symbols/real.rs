@@ -101,6 +101,31 @@ fn the_static_key_storm_names_the_key() {
     assert_eq!(words.collect::<Vec<_>>(), [("jump-labels", "the key is on: a nop")]);
 }
 
+/// The whole log through the parser: somewhere in the stall's report stands the interrupted place, with its key.
+#[test]
+fn the_parsed_storm_has_the_key_and_is_from_this_kernel() {
+    let Some(kernel) = file("KVET_KERNELS", &format!("{RELEASE}.vmlinux")) else { return };
+    let Some(path) = file("KVET_CORPUS", "console/qemu72-stale-int3-static-key-storm.log") else { return };
+    let log = kvet_console::parse(&std::fs::read(path).unwrap());
+    let image = Image::open(&kernel).unwrap();
+    let symbolizer = Symbolizer::new(&image);
+    let resolved: Vec<Resolved> = log.reports.iter().map(|r| symbolizer.report(r)).collect();
+    let mut keys = Vec::new();
+    for one in &resolved {
+        let codes = one.code.iter().chain(one.traces.iter().filter_map(|t| t.code.as_ref()));
+        for site in codes.flat_map(|c| &c.sites) {
+            if let Site::JumpLabel { key, .. } = &site.site {
+                keys.extend(key.name.clone());
+            }
+        }
+    }
+    assert!(keys.iter().any(|k| k == "timers_migration_enabled"), "{keys:?} {:#?}", log.reports);
+    let same = symbolizer.same_kernel(&log, &resolved);
+    eprintln!("{}", same.why);
+    assert_eq!((same.answer, same.refuted()), (Same::Yes, 0), "{}", same.why);
+    assert!(same.checked > 20 && same.code.0 >= 3 && same.code.1 == 0, "{same:?}");
+}
+
 #[test]
 fn every_frame_of_the_real_logs_is_there() {
     let Some(kernel) = file("KVET_KERNELS", &format!("{RELEASE}.vmlinux")) else { return };

@@ -181,6 +181,8 @@ pub fn members(command: &[u8], target: &[u8], is_target: impl Fn(&[u8]) -> bool)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -23,7 +23,8 @@ fn kernel(release: &str) -> Option<PathBuf> {
 fn frames(path: &Path, count: usize) -> Vec<Frame> {
     let image = Image::open(path).expect("opens");
     let text = |addr: VirtAddr| image.is_executable(addr);
-    let all = image.symbols().iter().filter(|s| s.kind == SymbolKind::Function && s.size > 64 && text(s.addr));
+    let all =
+        image.symbols().iter().filter(|s| s.kind == SymbolKind::Function && s.size > 64 && text(s.addr));
     let functions: Vec<_> = all.collect();
     let picked = (0..count).map(|i| &functions[i * functions.len() / count]);
     let frame = |name: &str, offset: u64, printed: String| Frame {

@@ -25,7 +25,8 @@ fn quotes_are_true(text: &str) {
     for one in explained(text) {
         for evidence in one.diagnosis.iter().flat_map(|d| &d.evidence) {
             let Some((number, quoted)) = &evidence.line else { continue };
-            let around = lines[(*number as usize - 1)..].iter().take(3).copied().collect::<Vec<_>>().join(" ");
+            let around =
+                lines[(*number as usize - 1)..].iter().take(3).copied().collect::<Vec<_>>().join(" ");
             let start: String = quoted.split_whitespace().next().unwrap_or("").chars().take(12).collect();
             assert!(around.contains(&start), "line {number} does not hold {quoted:?}: {around}");
         }
@@ -63,7 +64,10 @@ fn an_int3_that_memory_no_longer_holds() {
     quotes_are_true(INT3);
 
     // The symptom alone names nobody.
-    let hardware = INT3.replace("QEMU Standard PC (Q35 + ICH9, 2009), BIOS rel-1.16.1-0-gdeadbeef-prebuilt.qemu.org", "Dell Inc. X, BIOS 1.2");
+    let hardware = INT3.replace(
+        "QEMU Standard PC (Q35 + ICH9, 2009), BIOS rel-1.16.1-0-gdeadbeef-prebuilt.qemu.org",
+        "Dell Inc. X, BIOS 1.2",
+    );
     let hardware = hardware.replace("AMD QEMU TCG CPU version 2.5+", "AMD EPYC 7302");
     let (name, confidence, summary) = cause(&hardware);
     assert_eq!((name, confidence), ("stale-int3", Confidence::Possible));
@@ -109,7 +113,9 @@ fn a_jump_where_a_nop_belongs() {
     assert_eq!(first(JUMP_LABEL).function.as_deref(), Some("swap_writepage"));
     quotes_are_true(JUMP_LABEL);
     // The reverse: a nop where the jump belongs.
-    let reverse = JUMP_LABEL.replace("eb 1c 48 89 df != 66 90 0f 1f 00", "66 90 48 89 df != eb 1c 0f 1f 00").replace("type:1", "type:0");
+    let reverse = JUMP_LABEL
+        .replace("eb 1c 48 89 df != 66 90 0f 1f 00", "66 90 48 89 df != eb 1c 0f 1f 00")
+        .replace("type:1", "type:0");
     assert!(cause(&reverse).2.contains("disagree"));
     // Without the two byte strings nothing can be said of them.
     let cut = JUMP_LABEL.replace(" (eb 1c 48 89 df != 66 90 0f 1f 00)) size:2 type:1", "");
@@ -195,7 +201,9 @@ fn a_stale_object_on_arm64() {
     let (name, confidence, summary) = cause(ALTERNATIVES);
     assert_eq!((name, confidence), ("stale-alternatives-object", Confidence::Likely), "{summary}");
     assert!(summary.contains("capability 63") && summary.contains("cpucaps.h"), "{summary}");
-    let debug = format!("{ALTERNATIVES}alternatives: alt->cpufeature = 63\nalternatives: alt->orig_len = 4\nalternatives: alt->alt_len = 0\nsince ARM64_NCAPS is 61 there\n");
+    let debug = format!(
+        "{ALTERNATIVES}alternatives: alt->cpufeature = 63\nalternatives: alt->orig_len = 4\nalternatives: alt->alt_len = 0\nsince ARM64_NCAPS is 61 there\n"
+    );
     assert_eq!(cause(&debug).1, Confidence::Certain);
     // Within the range it is no stale number, whatever else it is.
     let within = debug.replace("NCAPS is 61", "NCAPS is 70");
@@ -298,7 +306,10 @@ fn a_starved_timer_is_the_hosts() {
 [    0.000000]  setup_IO_APIC+0x803/0x83b
 ";
     assert_eq!(cause(log).0, "starved-timer");
-    assert_eq!(cause(&log.replace("QEMU Standard PC (i440FX + PIIX, 1996)", "Dell Inc. X")).0, "timer-not-routed");
+    assert_eq!(
+        cause(&log.replace("QEMU Standard PC (i440FX + PIIX, 1996)", "Dell Inc. X")).0,
+        "timer-not-routed"
+    );
 }
 
 #[test]
@@ -317,7 +328,8 @@ fn no_root_no_init() {
     let (name, _, summary) = cause(kill);
     assert_eq!(name, "init-ended");
     assert!(summary.contains("status 127"), "{summary}");
-    let none = "[    2.0] Kernel panic - not syncing: No working init found.  Try passing init= option to kernel.\n";
+    let none =
+        "[    2.0] Kernel panic - not syncing: No working init found.  Try passing init= option to kernel.\n";
     assert_eq!(cause(none).0, "no-init");
 }
 

@@ -19,7 +19,8 @@ impl Built {
         built.write("include/config/FOO", "");
         built.write("include/asm/caps.h", "#define CAP 1\n");
         built.write("include/linux/a.h", "#include <asm/caps.h>\n");
-        for (name, input) in [("a", "include/linux/a.h \\\n  include/asm/caps.h"), ("b", "include/config.h")] {
+        for (name, input) in [("a", "include/linux/a.h \\\n  include/asm/caps.h"), ("b", "include/config.h")]
+        {
             built.write(&format!("lib/{name}.c"), "");
             built.write(&format!("lib/{name}.o"), "");
             let option = if name == "a" { "    $(wildcard include/config/FOO) \\\n" } else { "" };
@@ -109,7 +110,8 @@ fn a_header_that_changed_under_its_time_stamp() {
 fn a_header_that_moved_to_the_generated_ones() {
     let built = Built::new().made_now();
     fs::create_dir_all(built.path().join("include/generated/asm")).unwrap();
-    fs::rename(built.path().join("include/asm/caps.h"), built.path().join("include/generated/asm/caps.h")).unwrap();
+    fs::rename(built.path().join("include/asm/caps.h"), built.path().join("include/generated/asm/caps.h"))
+        .unwrap();
     let stale = built.stale();
     assert!(stale.contains(&"lib/a.o missing-input include/asm/caps.h".to_owned()), "{stale:?}");
     assert!(stale.iter().all(|s| s.starts_with("lib/a.o ")), "{stale:?}");

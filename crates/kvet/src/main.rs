@@ -1,7 +1,7 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
-mod boot;
 mod bisect;
+mod boot;
 mod btf;
 mod check;
 mod cli;

@@ -161,7 +161,9 @@ fn join_check(tree: &Tree, verdict: &mut Verdict) {
     }
     let mut reasons: Vec<(usize, Reason)> = joined
         .into_iter()
-        .map(|((target, rule), (message, findings))| (target, Reason::Check { rule: rule.into(), message, findings }))
+        .map(|((target, rule), (message, findings))| {
+            (target, Reason::Check { rule: rule.into(), message, findings })
+        })
         .collect();
     reasons.sort_by_key(|(target, reason)| (*target, reason.to_string()));
     verdict.add(reasons);
@@ -253,10 +255,11 @@ impl Found<'_> {
     }
 
     fn repair(&self, stale: &Stale) -> String {
-        let quote = |path: &str| match path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+,@%".contains(&b)) {
-            true => path.to_owned(),
-            false => format!("'{}'", path.replace('\'', "'\\''")),
-        };
+        let quote =
+            |path: &str| match path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+,@%".contains(&b)) {
+                true => path.to_owned(),
+                false => format!("'{}'", path.replace('\'', "'\\''")),
+            };
         let record = self.tree.targets[stale.target].record.display().to_string();
         format!("rm -f {} {}", quote(&self.name(stale)), quote(&record))
     }
@@ -270,7 +273,11 @@ impl Found<'_> {
                 writeln!(out, "  {}: {}{unseen}", reason.rule(), text::safe(&reason.to_string()))?;
             }
             if stale.reasons.len() > SHOWN {
-                writeln!(out, "  and {} (--format json has all)", text::count((stale.reasons.len() - SHOWN) as u64, "reason"))?;
+                writeln!(
+                    out,
+                    "  and {} (--format json has all)",
+                    text::count((stale.reasons.len() - SHOWN) as u64, "reason")
+                )?;
             }
             writeln!(out, "  repair: {}", text::safe(&self.repair(stale)))?;
         }
@@ -281,7 +288,8 @@ impl Found<'_> {
         for skipped in &self.verdict.skipped {
             writeln!(out, "not judged: {}", text::safe(skipped))?;
         }
-        let (stale, all) = (self.verdict.stale.len() as u64, text::count(self.tree.targets.len() as u64, "target"));
+        let (stale, all) =
+            (self.verdict.stale.len() as u64, text::count(self.tree.targets.len() as u64, "target"));
         let took = text::duration(self.took);
         if stale == 0 {
             return writeln!(out, "{}: {all}, none stale ({took})", text::path(directory));

@@ -88,8 +88,12 @@ fn a_refusal_is_the_kernels_own() {
     let strict = run(&["check", "--format", "json", &path]);
     assert!(strict.stdout.contains("btf/zero-sized-variable") && !said.stdout.contains("btf/zero-sized"));
     let human = run(&["check", "--as", "6.18", &path]);
-    let at_load = human.stdout.lines().find(|line| line.contains("at load:")).expect("a line on what the load says");
-    assert!(at_load.contains("type_id=4 offset=16 size=4") && !at_load.contains('\t'), "tabs become blanks: {at_load}");
+    let at_load =
+        human.stdout.lines().find(|line| line.contains("at load:")).expect("a line on what the load says");
+    assert!(
+        at_load.contains("type_id=4 offset=16 size=4") && !at_load.contains('\t'),
+        "tabs become blanks: {at_load}"
+    );
     let sarif = run(&["check", "--format", "sarif", "--as", "6.18", &path]);
     let document: serde_json::Value = serde_json::from_str(&sarif.stdout).expect("SARIF is JSON");
     let text = document["runs"][0]["results"][0]["message"]["text"].as_str().expect("a text");

@@ -117,7 +117,8 @@ pub fn run(args: &SimulateArgs) -> Exit {
             }
         };
         let boots_bound = information_bound(&setting);
-        let row = Row { setting, builds_bound: (setting.candidates as f64).log2(), boots_bound, engine, baselines };
+        let row =
+            Row { setting, builds_bound: (setting.candidates as f64).log2(), boots_bound, engine, baselines };
         let written = match progress.lock() {
             Ok(progress) => progress.suspend(|| table.add(row)),
             Err(_) => table.add(row),
@@ -155,7 +156,9 @@ fn nonsense(args: &SimulateArgs) -> Option<String> {
     {
         return Some(format!("--p-good {good} is not below --p-bad {bad}: there would be nothing to find"));
     }
-    rate("--p-bad", args.p_bad, 1e-5).or_else(|| rate("--p-good", args.p_good, 0.0)).or_else(|| rate("--broken", args.broken, 0.0))
+    rate("--p-bad", args.p_bad, 1e-5)
+        .or_else(|| rate("--p-good", args.p_good, 0.0))
+        .or_else(|| rate("--broken", args.broken, 0.0))
 }
 
 fn settings(args: &SimulateArgs) -> Vec<Setting> {
@@ -203,8 +206,11 @@ impl Table {
                 writeln!(out, "{HEAD}")?;
             }
             let s = &row.setting;
-            let score = |x: &Score| format!("{:>5.1}% {:>7.0} {:>7.1}", x.accuracy * 100.0, x.boots_mean, x.builds_mean);
-            let (e, git, greedy) = (&row.engine, &row.baselines.git_bisect_20_boots, &row.baselines.greedy_bayes);
+            let score = |x: &Score| {
+                format!("{:>5.1}% {:>7.0} {:>7.1}", x.accuracy * 100.0, x.boots_mean, x.builds_mean)
+            };
+            let (e, git, greedy) =
+                (&row.engine, &row.baselines.git_bisect_20_boots, &row.baselines.greedy_bayes);
             writeln!(
                 out,
                 "{:>10} {:>6} {:>7} {:>7} {:>6.0}|{:>5.1}% {:>7.0} {:>7.0} {:>7.1} {:>4.2}x|{} |{}",

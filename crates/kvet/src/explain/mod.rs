@@ -1,8 +1,8 @@
 //! `kvet explain`: from arguments to logs, to reports with their meaning, to a renderer.
 
+mod debug_file;
 mod excerpt;
 mod input;
-mod debug_file;
 mod kernel;
 mod zstd;
 

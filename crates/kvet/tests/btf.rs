@@ -1,6 +1,5 @@
 //! BTF by itself, as the users of `kvet check` and `kvet btf` meet it.
 
-#[allow(dead_code)] // each test program uses a part of it
 mod common;
 
 use std::io::Write;

@@ -119,7 +119,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
 
 /// Every log, in order; several are worked on at once.
 fn outcomes(paths: &[PathBuf], kernel: Option<&Kernel>) -> Result<Vec<Outcome>, String> {
-    if let [] = paths {
+    if paths.is_empty() {
         let (path, input) = default_input()?;
         return Ok(vec![Ok(explain(&path, input, kernel).map_err(|error| error.to_string())?)]);
     }

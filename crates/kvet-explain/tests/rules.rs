@@ -239,16 +239,16 @@ fn btf_refused() {
 fn what_a_bad_address_tells() {
     let fault = |address: &str, bits: &str| {
         format!(
-            "[   12.0] BUG: unable to handle page fault for address: {address}\n\
-             [   12.0] #PF: supervisor write access in kernel mode\n\
-             [   12.0] #PF: error_code({bits}) - not-present page\n\
-             [   12.0] PGD 0 P4D 0\n\
-             [   12.0] Oops: 0002 [#1] SMP\n\
-             [   12.0] CPU: 1 PID: 99 Comm: cat Not tainted 6.1.0 #1\n\
-             [   12.0] RIP: 0010:my_write+0x12/0x40\n\
-             [   12.0] Code: 90 90 <48> 89 10\n\
-             [   12.0] RAX: {address} RBX: 0000000000000001 RCX: 0000000000000000\n\
-             [   12.0] Call Trace:\n[   12.0]  vfs_write+0x1/0x2\n[   12.0]  ksys_write+0x1/0x2\n"
+            "[   12.000000] BUG: unable to handle page fault for address: {address}\n\
+             [   12.000000] #PF: supervisor write access in kernel mode\n\
+             [   12.000000] #PF: error_code({bits}) - not-present page\n\
+             [   12.000000] PGD 0 P4D 0\n\
+             [   12.000000] Oops: 0002 [#1] SMP\n\
+             [   12.000000] CPU: 1 PID: 99 Comm: cat Not tainted 6.1.0 #1\n\
+             [   12.000000] RIP: 0010:my_write+0x12/0x40\n\
+             [   12.000000] Code: 90 90 <48> 89 10\n\
+             [   12.000000] RAX: {address} RBX: 0000000000000001 RCX: 0000000000000000\n\
+             [   12.000000] Call Trace:\n[   12.000000]  vfs_write+0x1/0x2\n[   12.000000]  ksys_write+0x1/0x2\n"
         )
     };
     let of = |address: &str| cause(&fault(address, "0x0002")).0;
@@ -324,24 +324,23 @@ fn no_root_no_init() {
     let (name, _, summary) = cause(root);
     assert_eq!(name, "unmountable-root");
     assert!(summary.contains("root=/dev/vda1"), "{summary}");
-    let kill = "[    2.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00007f00\n";
+    let kill = "[    2.000000] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00007f00\n";
     let (name, _, summary) = cause(kill);
     assert_eq!(name, "init-ended");
     assert!(summary.contains("status 127"), "{summary}");
-    let none =
-        "[    2.0] Kernel panic - not syncing: No working init found.  Try passing init= option to kernel.\n";
+    let none = "[    2.000000] Kernel panic - not syncing: No working init found.  Try passing init= option to kernel.\n";
     assert_eq!(cause(none).0, "no-init");
 }
 
 #[test]
 fn the_unknown_is_said_to_be_unknown() {
     let log = "\
-[   12.0] divide error: 0000 [#1] SMP
-[   12.0] CPU: 1 PID: 99 Comm: cat Not tainted 6.1.0 #1
-[   12.0] RIP: 0010:my_divide+0x12/0x40
-[   12.0] Code: 90 90 <f7> f1 90
-[   12.0] Call Trace:
-[   12.0]  vfs_write+0x1/0x2
+[   12.000000] divide error: 0000 [#1] SMP
+[   12.000000] CPU: 1 PID: 99 Comm: cat Not tainted 6.1.0 #1
+[   12.000000] RIP: 0010:my_divide+0x12/0x40
+[   12.000000] Code: 90 90 <f7> f1 90
+[   12.000000] Call Trace:
+[   12.000000]  vfs_write+0x1/0x2
 ";
     let (name, confidence, summary) = cause(log);
     assert_eq!((name, confidence), ("unknown", Confidence::Possible));
@@ -372,9 +371,9 @@ fn hostile_text_ends_without_a_panic() {
         let mut bytes = whole.clone().into_bytes();
         for _ in 0..8 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let at = (state >> 33) as usize % bytes.len();
+            let at = (state >> 33) as usize % bytes.len().max(1);
             match state % 3 {
-                0 => bytes[at] = (state >> 20) as u8,
+                0 if at < bytes.len() => bytes[at] = (state >> 20) as u8,
                 1 => drop(bytes.drain(at..(at + 40).min(bytes.len()))),
                 _ => bytes.truncate(at.max(1)),
             }

@@ -4,9 +4,6 @@ pub mod human;
 pub mod json;
 pub mod kcidb;
 
-#[cfg(test)]
-mod samples;
-
 use kvet_explain::Explained;
 
 use crate::explain::Outcome;

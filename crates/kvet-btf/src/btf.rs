@@ -257,7 +257,7 @@ impl<'a> Btf<'a> {
 
     /// The name at an offset, empty when there is none there.
     ///
-    /// Of what is longer than any name can be only the first [`NAME_READ_MAX`] bytes: otherwise many types that
+    /// Of what is longer than any name can be only the first `NAME_READ_MAX` bytes: otherwise many types that
     /// share one endless string would cost its length each. [`Btf::string`] gives all.
     #[inline]
     pub fn name(&self, offset: u32) -> &'a [u8] {

@@ -30,7 +30,7 @@ use crate::{Error, memory, noise, spawn};
 pub struct Limits {
     /// Wall-clock time for all of it.
     pub timeout: Duration,
-    /// Time without a word on the console, in the guest's own time (see [`Watch::effective`]), after which the
+    /// Time without a word on the console, in the guest's own time (see `Watch::effective`), after which the
     /// guest has hung.
     pub quiet: Duration,
 }

@@ -154,7 +154,11 @@ fn same_address(seed: &Seed, cause: &Seed) -> bool {
     let address = |report: &Report| report.trap.as_ref().and_then(|trap| trap.address);
     let (report, cause) = (&seed.report, &cause.report);
     let near = matches!((report.timestamp, cause.timestamp), (Some(a), Some(b)) if (a - b).abs() <= TOGETHER);
-    is_crash(report) && is_crash(cause) && near && address(report).is_some() && address(report) == address(cause)
+    is_crash(report)
+        && is_crash(cause)
+        && near
+        && address(report).is_some()
+        && address(report) == address(cause)
 }
 
 /// `[#2]` and higher: the kernel has been in an unknown state since the first oops.

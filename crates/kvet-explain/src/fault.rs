@@ -46,7 +46,9 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         Kind::Lockdep => locked(report).or_else(|| ordered(report)).or_else(|| innermost(report)),
         Kind::Bug if report.headline.contains("Bad page") => owner(report).or_else(|| innermost(report)),
         Kind::Panic | Kind::Oops if report.headline.contains("corrupted stack end") => overflowed(report),
-        Kind::Bug if report.headline.contains("workqueue leaked") => leaked(report).or_else(|| innermost(report)),
+        Kind::Bug if report.headline.contains("workqueue leaked") => {
+            leaked(report).or_else(|| innermost(report))
+        }
         Kind::StackOverflow => overflowed(report),
         Kind::Patching => report.named.as_ref().map(Culprit::of).or_else(|| innermost(report)),
         Kind::Btf | Kind::Rootfs | Kind::Reset | Kind::Silence => None,
@@ -116,9 +118,8 @@ fn innermost(report: &Report) -> Option<Culprit> {
     if let Some(frame) = report.lr.iter().find(own) {
         return Some(Culprit::of(frame));
     }
-    let tells = |frame: &&Frame| {
-        !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap))
-    };
+    let tells =
+        |frame: &&Frame| !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap));
     report.named.iter().chain(frames()).find(tells).or_else(|| frames().next()).map(Culprit::of)
 }
 
@@ -250,15 +251,16 @@ fn ordered(report: &Report) -> Option<Culprit> {
 
 /// What runs everybody's work.
 fn is_dispatcher(function: &str) -> bool {
-    matches!(function, "process_one_work" | "worker_thread" | "kthread" | "ret_from_fork" | "ret_from_fork_asm")
+    matches!(
+        function,
+        "process_one_work" | "worker_thread" | "kthread" | "ret_from_fork" | "ret_from_fork_asm"
+    )
 }
 
 /// A page in a bad state: who had it last, when the kernel keeps account (page_owner); who found it, only noticed.
 fn owner(report: &Report) -> Option<Culprit> {
     let allocated = report.traces.iter().find(|trace| trace.title.contains("page last allocated"))?;
-    let own = |frame: &&Frame| {
-        reason(frame).is_none_or(|reason| !passes(report, reason))
-    };
+    let own = |frame: &&Frame| reason(frame).is_none_or(|reason| !passes(report, reason));
     reliable(&allocated.frames).find(own).map(Culprit::of)
 }
 

@@ -165,14 +165,14 @@ mod tests {
     use crate::testing::report;
 
     const STALL: &str = "\
-[   35.9] rcu: INFO: rcu_preempt self-detected stall on CPU
-[   15.05] NMI backtrace for cpu 1
-[   15.05] RIP: 0010:exc_int3+0xa/0x120
-[   15.05] Call Trace:
-[   15.05]  asm_exc_int3+0x35/0x40
-[   15.05] RIP: 0010:hrtimer_start_range_ns+0x1d6/0x440
-[   15.05] Code: 24 08 02 00 00 0f <1f> 44 00 00 49
-[   15.05]  tick_nohz_restart_sched_tick+0x87/0xa0
+[   35.900000] rcu: INFO: rcu_preempt self-detected stall on CPU
+[   15.050000] NMI backtrace for cpu 1
+[   15.050000] RIP: 0010:exc_int3+0xa/0x120
+[   15.050000] Call Trace:
+[   15.050000]  asm_exc_int3+0x35/0x40
+[   15.050000] RIP: 0010:hrtimer_start_range_ns+0x1d6/0x440
+[   15.050000] Code: 24 08 02 00 00 0f <1f> 44 00 00 49
+[   15.050000]  tick_nohz_restart_sched_tick+0x87/0xa0
 ";
 
     fn stall(text: &str) -> Log {
@@ -196,7 +196,7 @@ mod tests {
             Some(("hrtimer_start_range_ns", 0x1d6))
         );
         assert_eq!((found[0].span.first_line, found[0].span.last_line), (2, 7));
-        assert!(STALL[found[0].span.start as usize..].starts_with("[   15.05] NMI backtrace"));
+        assert!(STALL[found[0].span.start as usize..].starts_with("[   15.050000] NMI backtrace"));
     }
 
     #[test]

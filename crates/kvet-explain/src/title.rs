@@ -68,7 +68,9 @@ pub fn class_of(report: &Report) -> String {
         Kind::SleepingInAtomic => "BUG: sleeping function called from invalid context".into(),
         Kind::Panic => format!("kernel panic: {}", normal(after(headline, "not syncing: "))),
         Kind::Patching => patching(headline),
-        Kind::Btf => headline.split(" BTF: ").next().map(|head| format!("{} BTF", bounded(head))).unwrap_or_default(),
+        Kind::Btf => {
+            headline.split(" BTF: ").next().map(|head| format!("{} BTF", bounded(head))).unwrap_or_default()
+        }
         Kind::Rootfs => format!("kernel panic: {}", normal(after(headline, "not syncing: "))),
         Kind::Reset => "unexpected kernel reboot".into(),
         Kind::Silence => "no more output".into(),

@@ -79,7 +79,9 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
             summary: format!("{} used a NULL pointer: {what} of {member}.", case.in_function()),
             confidence: Confidence::Certain,
             evidence,
-            advice: sentences(["look for a missing check after an allocation or look-up, or for a use before it was set"]),
+            advice: sentences([
+                "look for a missing check after an allocation or look-up, or for a use before it was set",
+            ]),
         });
     }
     let field = if meant == 0 {

@@ -22,7 +22,8 @@ impl Excerpt {
     pub fn of(explained: &Explained, text: Text<'_>) -> Excerpt {
         let report = &explained.report;
         if text.0.is_empty() {
-            let told = std::iter::once((report.span.first_line, report.headline.clone())).chain(report.details.iter().cloned());
+            let told = std::iter::once((report.span.first_line, report.headline.clone()))
+                .chain(report.details.iter().cloned());
             return Excerpt { lines: told.take(MAX).collect(), left_out: 0 };
         }
         let total = report.span.last_line.saturating_sub(report.span.first_line) + 1;
@@ -46,8 +47,26 @@ impl Excerpt {
 /// Not a register, a mark of the trace, or a list that fills the screen.
 fn is_telling(line: &str) -> bool {
     const NOISE: &[&str] = &[
-        "Modules linked in", "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "FS: ", "CS: ", "PKRU: ", "DR0: ", "DR3: ",
-        "------------[ cut here", "---[ end ", "<TASK>", "</TASK>", "Hardware name:", "pstate: ", "=====", "Memory state around",
+        "Modules linked in",
+        "RSP: ",
+        "RAX: ",
+        "RDX: ",
+        "RBP: ",
+        "R10: ",
+        "R13: ",
+        "FS: ",
+        "CS: ",
+        "PKRU: ",
+        "DR0: ",
+        "DR3: ",
+        "------------[ cut here",
+        "---[ end ",
+        "<TASK>",
+        "</TASK>",
+        "Hardware name:",
+        "pstate: ",
+        "=====",
+        "Memory state around",
     ];
     let register = |line: &str| {
         let mut words = line.split_whitespace();
@@ -55,7 +74,10 @@ fn is_telling(line: &str) -> bool {
             if name.starts_with('x') && name[1..].trim_end_matches(':').bytes().all(|b| b.is_ascii_digit()) && (value == ":" || name.ends_with(':') && value.len() >= 8))
     };
     let line = line.trim();
-    !line.is_empty() && !NOISE.iter().any(|noise| line.starts_with(noise)) && !register(line) && !line.starts_with("? ")
+    !line.is_empty()
+        && !NOISE.iter().any(|noise| line.starts_with(noise))
+        && !register(line)
+        && !line.starts_with("? ")
 }
 
 #[cfg(test)]
@@ -64,10 +86,23 @@ mod tests {
 
     #[test]
     fn registers_and_marks_are_left_out() {
-        for noise in ["RAX: 0000", "x29: ffff0000093abce0 x28: ffff000008ea9000", "x9 : 000000007eff9000", "<TASK>", "", "? die+0x31/0x80"] {
+        for noise in [
+            "RAX: 0000",
+            "x29: ffff0000093abce0 x28: ffff000008ea9000",
+            "x9 : 000000007eff9000",
+            "<TASK>",
+            "",
+            "? die+0x31/0x80",
+        ] {
             assert!(!is_telling(noise), "{noise}");
         }
-        for telling in ["RIP: 0010:f+0x1/0x2", "Code: 00", "x25_connect+0x1/0x2", "int3: 0000 [#1]", "sp : ffff0000093a80e0"] {
+        for telling in [
+            "RIP: 0010:f+0x1/0x2",
+            "Code: 00",
+            "x25_connect+0x1/0x2",
+            "int3: 0000 [#1]",
+            "sp : ffff0000093a80e0",
+        ] {
             assert!(is_telling(telling), "{telling}");
         }
     }

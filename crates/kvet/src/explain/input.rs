@@ -61,7 +61,9 @@ pub fn open(path: &Path) -> Result<Input, String> {
     file.rewind().map_err(fail)?;
     match decompressor(&start[..len]) {
         Some(_) => stream(Box::new(file)).map_err(fail),
-        None if metadata.len() > READ_MAX => map(&file).map(|map| Input::Whole(Bytes::Mapped(map))).map_err(fail),
+        None if metadata.len() > READ_MAX => {
+            map(&file).map(|map| Input::Whole(Bytes::Mapped(map))).map_err(fail)
+        }
         None => {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(fail)?;
@@ -86,7 +88,9 @@ type Wrap = fn(Box<dyn Read>) -> Box<dyn Read>;
 fn decompressor(start: &[u8]) -> Option<Wrap> {
     match start {
         [0x1f, 0x8b, ..] => Some(|stream| Box::new(flate2::read::MultiGzDecoder::new(stream))),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(|stream| Box::new(liblzma::read::XzDecoder::new_multi_decoder(stream))),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Some(|stream| Box::new(liblzma::read::XzDecoder::new_multi_decoder(stream)))
+        }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(|stream| Box::new(super::zstd::Zstd::new(stream))),
         _ => None,
     }

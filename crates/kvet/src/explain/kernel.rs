@@ -33,7 +33,8 @@ impl Kernel {
             if files.is_empty() {
                 return Err(format!("--modules {}: holds no module", directory.display()));
             }
-            symbols = symbols.with_finder(move |wanted: &ModuleWanted<'_>| Image::open(files.get(wanted.name)?).ok());
+            symbols = symbols
+                .with_finder(move |wanted: &ModuleWanted<'_>| Image::open(files.get(wanted.name)?).ok());
         }
         Ok(Kernel { image, symbols })
     }

@@ -68,7 +68,11 @@ pub fn run(args: &ExplainArgs, color: Color) -> Exit {
     };
     for outcome in &outcomes {
         if let Err(unreadable) = outcome {
-            complain(&format!("{}: cannot be read: {}", text::path(&unreadable.path), text::Safe(&unreadable.why)));
+            complain(&format!(
+                "{}: cannot be read: {}",
+                text::path(&unreadable.path),
+                text::Safe(&unreadable.why)
+            ));
         }
     }
     let exit = exit(&outcomes);
@@ -147,7 +151,14 @@ fn explain(path: &Path, input: Input, kernel: Option<&Kernel>) -> io::Result<Exp
     let reports = kvet_explain::explain(&log, &context);
     let same_kernel = kernel.map(|kernel| kvet_explain::same_kernel(&log, &reports, kernel.symbols()));
     let excerpts = reports.iter().map(|report| Excerpt::of(report, text)).collect();
-    Ok(Explanation { path: path.to_owned(), boots: log.boots.len(), lines: log.lines, reports, excerpts, same_kernel })
+    Ok(Explanation {
+        path: path.to_owned(),
+        boots: log.boots.len(),
+        lines: log.lines,
+        reports,
+        excerpts,
+        same_kernel,
+    })
 }
 
 /// A log too long to keep.

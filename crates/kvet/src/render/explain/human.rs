@@ -56,8 +56,14 @@ impl Human {
     fn log(&self, log: &Explanation, out: &mut dyn Write) -> io::Result<()> {
         let path = text::path(&log.path);
         if log.reports.is_empty() {
-            let boots = if log.boots > 1 { format!(", {}", count(log.boots as u64, "boot")) } else { String::new() };
-            return writeln!(out, "{} {path}: no failure in {}{boots}", self.paint.good("ok:"), count(log.lines, "line"));
+            let boots =
+                if log.boots > 1 { format!(", {}", count(log.boots as u64, "boot")) } else { String::new() };
+            return writeln!(
+                out,
+                "{} {path}: no failure in {}{boots}",
+                self.paint.good("ok:"),
+                count(log.lines, "line")
+            );
         }
         let causes = log.reports.iter().enumerate().filter(|(_, report)| report.is_cause());
         let total = causes.clone().count();
@@ -80,9 +86,21 @@ impl Human {
         writeln!(out, "\n{}", self.paint.severity(Severity::Error, &line))
     }
 
-    fn report(&self, log: &Explanation, index: usize, report: &Explained, of: &str, out: &mut dyn Write) -> io::Result<()> {
+    fn report(
+        &self,
+        log: &Explanation,
+        index: usize,
+        report: &Explained,
+        of: &str,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let head = format!("{}{of}:", report.report.kind);
-        writeln!(out, "{} {}", self.paint.severity(Severity::Error, &head), self.paint.strong(&text::safe(&report.title)))?;
+        writeln!(
+            out,
+            "{} {}",
+            self.paint.severity(Severity::Error, &head),
+            self.paint.strong(&text::safe(&report.title))
+        )?;
         if let Some(diagnosis) = &report.diagnosis {
             self.cause(diagnosis, out)?;
         }
@@ -96,7 +114,12 @@ impl Human {
         self.consequences(log, index, out)?;
         if let Some(diagnosis) = &report.diagnosis {
             for advice in &diagnosis.advice {
-                self.wrapped(&format!("  {} ", self.paint.help("next:")), "        ", &text::safe(advice), out)?;
+                self.wrapped(
+                    &format!("  {} ", self.paint.help("next:")),
+                    "        ",
+                    &text::safe(advice),
+                    out,
+                )?;
             }
         }
         Ok(())
@@ -130,12 +153,21 @@ impl Human {
         }
         facts.extend(report.release.as_deref().map(text::safe));
         writeln!(out, "  {} {}", self.paint.frame("-->"), facts.join(", "))?;
-        writeln!(out, "  {} {}", self.paint.dim("signature"), self.paint.dim(&text::safe(&explained.signature)))
+        writeln!(
+            out,
+            "  {} {}",
+            self.paint.dim("signature"),
+            self.paint.dim(&text::safe(&explained.signature))
+        )
     }
 
     fn evidence(&self, diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
         let bar = self.paint.frame("   |");
-        let cause = if diagnosis.is_known() { format!("why ({})", diagnosis.cause) } else { "what is known".to_owned() };
+        let cause = if diagnosis.is_known() {
+            format!("why ({})", diagnosis.cause)
+        } else {
+            "what is known".to_owned()
+        };
         writeln!(out, "{bar}\n{bar} {}", self.paint.strong(&cause))?;
         for evidence in &diagnosis.evidence {
             self.wrapped(&format!("{bar} - "), &format!("{bar}   "), &text::safe(&evidence.says), out)?;
@@ -156,10 +188,20 @@ impl Human {
             let note = self.note(report, *number, line);
             let is_head = *number == report.report.span.first_line;
             let shown = if is_head { self.paint.strong(&cut(line)) } else { cut(line) };
-            writeln!(out, "{} {} {shown}{}", self.paint.frame(&format!("{number:>width$}")), self.paint.frame("|"), self.paint.help(&note))?;
+            writeln!(
+                out,
+                "{} {} {shown}{}",
+                self.paint.frame(&format!("{number:>width$}")),
+                self.paint.frame("|"),
+                self.paint.help(&note)
+            )?;
         }
         if excerpt.left_out > 0 {
-            writeln!(out, "{bar} {}", self.paint.dim(&format!("... {} not shown", count(excerpt.left_out, "line"))))?;
+            writeln!(
+                out,
+                "{bar} {}",
+                self.paint.dim(&format!("... {} not shown", count(excerpt.left_out, "line")))
+            )?;
         }
         Ok(())
     }
@@ -168,7 +210,10 @@ impl Human {
     fn note(&self, explained: &Explained, number: u64, line: &str) -> String {
         let report = &explained.report;
         let frames = report.ip.iter().chain(&report.frames);
-        let Some((index, frame)) = frames.enumerate().find(|(_, frame)| frame.line == number && line.contains(frame.symbol.as_str())) else {
+        let Some((index, frame)) = frames
+            .enumerate()
+            .find(|(_, frame)| frame.line == number && line.contains(frame.symbol.as_str()))
+        else {
             return String::new();
         };
         let resolved = explained.resolved.as_ref().and_then(|resolved| {
@@ -187,13 +232,20 @@ impl Human {
 
     /// The code around the trap, where a kernel was given.
     fn code(&self, explained: &Explained, out: &mut dyn Write) -> io::Result<()> {
-        let Some(view) = explained.resolved.as_ref().and_then(|resolved| resolved.code.as_ref()) else { return Ok(()) };
+        let Some(view) = explained.resolved.as_ref().and_then(|resolved| resolved.code.as_ref()) else {
+            return Ok(());
+        };
         let bar = self.paint.frame("   |");
         let compared = match &view.compared {
             Compared::Not(why) => format!("not compared: {why}"),
             Compared::Same => "as in the kernel's file".to_owned(),
-            Compared::Patched(all) => format!("as in the kernel's file, {} patched at boot", count(all.len() as u64, "place")),
-            Compared::Differs { unexplained, .. } => format!("{} differ from the kernel's file and no table explains them", count(*unexplained, "byte")),
+            Compared::Patched(all) => {
+                format!("as in the kernel's file, {} patched at boot", count(all.len() as u64, "place"))
+            }
+            Compared::Differs { unexplained, .. } => format!(
+                "{} differ from the kernel's file and no table explains them",
+                count(*unexplained, "byte")
+            ),
         };
         writeln!(out, "{bar}\n{bar} {} ({})", self.paint.strong("code"), text::safe(&compared))?;
         let at = view.lines.iter().position(|line| line.trapping).unwrap_or(0);
@@ -206,7 +258,12 @@ impl Human {
     }
 
     fn consequences(&self, log: &Explanation, cause: usize, out: &mut dyn Write) -> io::Result<()> {
-        let follow: Vec<_> = log.reports.iter().enumerate().filter(|(_, report)| report.consequence_of == Some(cause)).collect();
+        let follow: Vec<_> = log
+            .reports
+            .iter()
+            .enumerate()
+            .filter(|(_, report)| report.consequence_of == Some(cause))
+            .collect();
         if follow.is_empty() {
             return Ok(());
         }
@@ -215,16 +272,30 @@ impl Human {
         let few = if self.style.verbose { usize::MAX } else { 8 };
         for (index, report) in follow.iter().take(few) {
             let time = report.report.timestamp.map_or_else(String::new, |time| format!(" at {time:.6} s"));
-            writeln!(out, "{bar} - {} (line {}{time})", text::safe(&report.title), report.report.span.first_line)?;
+            writeln!(
+                out,
+                "{bar} - {} (line {}{time})",
+                text::safe(&report.title),
+                report.report.span.first_line
+            )?;
             if self.style.verbose
                 && let Some(diagnosis) = &report.diagnosis
             {
-                self.wrapped(&format!("{bar}   "), &format!("{bar}   "), &text::safe(&diagnosis.summary), out)?;
+                self.wrapped(
+                    &format!("{bar}   "),
+                    &format!("{bar}   "),
+                    &text::safe(&diagnosis.summary),
+                    out,
+                )?;
                 self.excerpt(report, log.excerpts.get(*index), out)?;
             }
         }
         if follow.len() > few {
-            writeln!(out, "{bar} {}", self.paint.dim(&format!("... and {} more; -v shows them", follow.len() - few)))?;
+            writeln!(
+                out,
+                "{bar} {}",
+                self.paint.dim(&format!("... and {} more; -v shows them", follow.len() - few))
+            )?;
         }
         Ok(())
     }
@@ -267,9 +338,21 @@ impl Human {
             line.push_str(&format!("; {unreadable} could not be read"));
         }
         let severity = if unreadable > 0 || failed > 0 { Severity::Error } else { Severity::Note };
-        writeln!(out, "{}", if failed + unreadable == 0 { self.paint.good(&line) } else { self.paint.severity(severity, &line) })?;
+        writeln!(
+            out,
+            "{}",
+            if failed + unreadable == 0 {
+                self.paint.good(&line)
+            } else {
+                self.paint.severity(severity, &line)
+            }
+        )?;
         if failed > 0 && !self.style.verbose {
-            writeln!(out, "{} kvet explain LOG shows one of them with its evidence", self.paint.help("next:"))?;
+            writeln!(
+                out,
+                "{} kvet explain LOG shows one of them with its evidence",
+                self.paint.help("next:")
+            )?;
         }
         Ok(())
     }
@@ -277,7 +360,12 @@ impl Human {
     fn group(&self, group: &Group<'_>, outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {
         let logs = group.logs();
         let times = format!("{logs:>5} x");
-        writeln!(out, "{} {}", self.paint.severity(Severity::Error, &times), self.paint.strong(&text::safe(&group.example.title)))?;
+        writeln!(
+            out,
+            "{} {}",
+            self.paint.severity(Severity::Error, &times),
+            self.paint.strong(&text::safe(&group.example.title))
+        )?;
         if let Some(diagnosis) = group.example.diagnosis.as_ref().filter(|diagnosis| diagnosis.is_known()) {
             let sure = diagnosis.confidence.as_str();
             self.wrapped(&format!("        {sure}: "), "        ", &text::safe(&diagnosis.summary), out)?;
@@ -301,7 +389,8 @@ impl Human {
     }
 
     fn wrapped(&self, first: &str, rest: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        let options = Options::new(self.style.width).initial_indent(first).subsequent_indent(rest).break_words(false);
+        let options =
+            Options::new(self.style.width).initial_indent(first).subsequent_indent(rest).break_words(false);
         for line in textwrap::wrap(text, options) {
             writeln!(out, "{line}")?;
         }

@@ -277,7 +277,10 @@ fn trap(trap: &Trap) -> TrapJson<'_> {
 }
 
 fn code(code: &Code, resolved: Option<&Resolved>) -> CodeJson {
-    let lines = resolved.and_then(|resolved| resolved.code.as_ref()).map(|view| view.lines.as_slice()).unwrap_or_default();
+    let lines = resolved
+        .and_then(|resolved| resolved.code.as_ref())
+        .map(|view| view.lines.as_slice())
+        .unwrap_or_default();
     let lines = lines.iter().map(|line| CodeLine {
         offset: line.offset,
         address: line.address.map(|address| address.to_string()),
@@ -307,7 +310,8 @@ fn frame<'a>(frame: &'a Frame, resolved: Option<&ResolvedFrame>) -> FrameJson<'a
     let source = place.and_then(|place| place.source.as_ref());
     let told = frame.source.as_ref();
     let inlined = source.map(|source| source.inlined.as_slice()).unwrap_or_default();
-    let checked = resolved.filter(|resolved| !matches!(resolved.verdict, Verdict::NotChecked | Verdict::NoModule));
+    let checked =
+        resolved.filter(|resolved| !matches!(resolved.verdict, Verdict::NotChecked | Verdict::NoModule));
     FrameJson {
         function: &frame.function,
         offset: frame.offset,

@@ -66,7 +66,8 @@ fn plain(text: &str) -> String {
 
 fn issue(group: &Group<'_>, ids: &Ids) -> Value {
     let explained = group.example;
-    let summary = explained.diagnosis.as_ref().map_or(explained.title.as_str(), |diagnosis| diagnosis.summary.as_str());
+    let summary =
+        explained.diagnosis.as_ref().map_or(explained.title.as_str(), |diagnosis| diagnosis.summary.as_str());
     json!({
         "id": issue_id(group, ids),
         "version": 1,
@@ -81,9 +82,16 @@ fn issue(group: &Group<'_>, ids: &Ids) -> Value {
 
 /// Which layer is responsible: the code, the tool that built it, the harness that ran it.
 fn culprit(explained: &Explained) -> Value {
-    const TOOL: &[&str] = &["stale-alternatives-object", "btf-vmlinux-refused", "jump-label-mismatch", "missing-return-thunk", "static-call-opcode"];
+    const TOOL: &[&str] = &[
+        "stale-alternatives-object",
+        "btf-vmlinux-refused",
+        "jump-label-mismatch",
+        "missing-return-thunk",
+        "static-call-opcode",
+    ];
     const HARNESS: &[&str] = &["stale-int3", "starved-timer"];
-    let cause = explained.diagnosis.as_ref().filter(|d| d.confidence >= Confidence::Likely).map_or("", |d| d.cause);
+    let cause =
+        explained.diagnosis.as_ref().filter(|d| d.confidence >= Confidence::Likely).map_or("", |d| d.cause);
     let (tool, harness) = (TOOL.contains(&cause), HARNESS.contains(&cause));
     json!({ "code": !tool && !harness, "tool": tool, "harness": harness })
 }
@@ -102,7 +110,11 @@ fn misc(explained: &Explained) -> Value {
     misc.into()
 }
 
-fn incidents<'a>(group: &'a Group<'_>, outcomes: &'a [Outcome], ids: &'a Ids) -> impl Iterator<Item = Value> + 'a {
+fn incidents<'a>(
+    group: &'a Group<'_>,
+    outcomes: &'a [Outcome],
+    ids: &'a Ids,
+) -> impl Iterator<Item = Value> + 'a {
     group.found.iter().filter_map(move |(log, index)| {
         let explanation = outcomes.get(*log)?.as_ref().ok()?;
         let explained = explanation.reports.get(*index)?;
@@ -131,6 +143,8 @@ fn incidents<'a>(group: &'a Group<'_>, outcomes: &'a [Outcome], ids: &'a Ids) ->
 /// FNV-1a over parts: the same place in the same log is the same incident.
 fn digest(parts: &[&str]) -> String {
     let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{hash:016x}")
 }

@@ -4,9 +4,6 @@ pub mod human;
 pub mod json;
 pub mod kcidb;
 
-#[cfg(test)]
-mod samples;
-
 use kvet_explain::Explained;
 
 use crate::explain::Outcome;
@@ -36,7 +33,8 @@ pub fn groups(outcomes: &[Outcome]) -> Vec<Group<'_>> {
     let mut known = std::collections::HashMap::new();
     for (log, outcome) in outcomes.iter().enumerate() {
         let Ok(explanation) = outcome else { continue };
-        for (index, report) in explanation.reports.iter().enumerate().filter(|(_, report)| report.is_cause()) {
+        for (index, report) in explanation.reports.iter().enumerate().filter(|(_, report)| report.is_cause())
+        {
             let at = *known.entry(report.signature.as_str()).or_insert_with(|| {
                 groups.push(Group { signature: &report.signature, example: report, found: Vec::new() });
                 groups.len() - 1

@@ -18,9 +18,9 @@ const SPLITS: [f64; 9] = [0.08, 0.18, 0.28, 0.39, 0.5, 0.61, 0.72, 0.82, 0.92];
 /// Segments with less are not worth a test of their own.
 const NEGLIGIBLE: f64 = 1e-3;
 /// A build costs at most the boots that tell so many bits.
-const BUILD_BITS: f64 = 0.7;
+const BUILD_BITS: f64 = 0.8;
 /// What information from a candidate that was tested before is worth.
-const TESTED_BEFORE: f64 = 0.8;
+const TESTED_BEFORE: f64 = 0.7;
 
 /// What is known of the candidates beside their boots.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +60,8 @@ impl Builds {
 
     /// Whether no test can tell the segment's culprits apart.
     pub(crate) fn is_final(&self, segment: &Segment) -> bool {
-        segment.len() == 1 || self.broken.range(segment.first..segment.last).count() as u64 == segment.len() - 1
+        segment.len() == 1
+            || self.broken.range(segment.first..segment.last).count() as u64 == segment.len() - 1
     }
 }
 

@@ -48,7 +48,9 @@ impl Segment {
 ///
 /// Needs work proportional to the tested candidates, whatever `n` is.
 pub(crate) fn segments(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> Vec<Segment> {
-    let all = seen.values().fold(Tally::default(), |a, t| Tally { fails: a.fails + t.fails, passes: a.passes + t.passes });
+    let all = seen
+        .values()
+        .fold(Tally::default(), |a, t| Tally { fails: a.fails + t.fails, passes: a.passes + t.passes });
     let mut good = Tally::default();
     let mut first = 1;
     let mut parts = Vec::with_capacity(seen.len() + 1);
@@ -143,7 +145,8 @@ mod tests {
 
     #[test]
     fn huge_counts_do_not_break_it() {
-        let parts = segments(&Rates::new(), u64::MAX / 2, &tallies(&[(7, 0, 1 << 40), (1000, 1 << 40, 1 << 20)]));
+        let parts =
+            segments(&Rates::new(), u64::MAX / 2, &tallies(&[(7, 0, 1 << 40), (1000, 1 << 40, 1 << 20)]));
         assert!(parts.iter().all(|p| p.mass.is_finite()));
         assert!((parts[1].mass - 1.0).abs() < 1e-9);
     }

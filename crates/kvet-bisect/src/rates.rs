@@ -44,7 +44,11 @@ impl Rate {
 
     /// Expected boots of a batch of at most `boots` that stops at its first failure.
     pub(crate) fn expected_boots(&self, boots: u32) -> f64 {
-        if self.p * f64::from(boots) < 1e-6 { f64::from(boots) } else { (1.0 - self.all_pass(boots)) / self.p }
+        if self.p * f64::from(boots) < 1e-6 {
+            f64::from(boots)
+        } else {
+            (1.0 - self.all_pass(boots)) / self.p
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use crate::sprt::{Decision, Sprt};
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
 const CALIBRATION: u64 = 3;
 /// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
-const CONFIRM_FROM: f64 = 0.6;
+const CONFIRM_FROM: f64 = 0.75;
 /// A confirming test ends when its culprit has become this improbable.
-const CONFIRM_TO: f64 = 0.4;
+const CONFIRM_TO: f64 = 0.5;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
 /// The culprit must fail more often than this share of the rate: one stray failure is not enough.
@@ -175,7 +175,11 @@ impl Search {
         self.boots += 1;
         self.builds.done.insert(candidate);
         let tally = self.seen.entry(candidate).or_default();
-        if failed { tally.fails += 1 } else { tally.passes += 1 }
+        if failed {
+            tally.fails += 1
+        } else {
+            tally.passes += 1
+        }
         if let Some(confirm) = &mut self.confirm {
             if candidate == confirm.culprit.1 {
                 confirm.culprit_test.record(failed);
@@ -233,7 +237,8 @@ impl Search {
     fn confirming(&mut self, posterior: &[Segment]) -> Option<Step> {
         let confirm = self.confirm.as_ref()?;
         let mass = posterior.iter().find(|s| s.first == confirm.culprit.0).map_or(0.0, |s| s.mass);
-        let test = |candidate, test: &Sprt, why| Some(Step::Test { candidate, boots: test.passes_needed(), why });
+        let test =
+            |candidate, test: &Sprt, why| Some(Step::Test { candidate, boots: test.passes_needed(), why });
         match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
             (Decision::Low, Decision::High) if mass >= self.problem.confidence => {
                 return Some(Step::Done(answer(posterior, confirm.culprit, true)));
@@ -244,7 +249,9 @@ impl Search {
             (Decision::High, _) | (_, Decision::Low) => {}
             _ if mass < CONFIRM_TO => {}
             (Decision::Open, _) => return test(confirm.parent, &confirm.parent_test, Why::ConfirmParent),
-            (_, Decision::Open) => return test(confirm.culprit.1, &confirm.culprit_test, Why::ConfirmCulprit),
+            (_, Decision::Open) => {
+                return test(confirm.culprit.1, &confirm.culprit_test, Why::ConfirmCulprit);
+            }
         }
         self.confirm = None;
         None
@@ -253,7 +260,8 @@ impl Search {
     /// The bad end is booted until its rate is roughly known.
     fn calibrate(&self) -> Option<Step> {
         let tally = self.seen.get(&self.problem.candidates).copied().unwrap_or_default();
-        if tally.fails >= CALIBRATION || self.seen.range(..self.problem.candidates).any(|(_, t)| t.fails > 0) {
+        if tally.fails >= CALIBRATION || self.seen.range(..self.problem.candidates).any(|(_, t)| t.fails > 0)
+        {
             return None;
         }
         let boots = tally.fails + tally.passes;
@@ -292,7 +300,9 @@ fn answer(posterior: &[Segment], culprit: (u64, u64), confirmed: bool) -> Answer
 
 /// Posterior means of the rates of bad and good candidates.
 fn expected_rates(posterior: &[Segment]) -> (f64, f64) {
-    posterior.iter().fold((0.0, 0.0), |(bad, good), s| (bad + s.mass * s.bad_rate, good + s.mass * s.good_rate))
+    posterior
+        .iter()
+        .fold((0.0, 0.0), |(bad, good), s| (bad + s.mass * s.bad_rate, good + s.mass * s.good_rate))
 }
 
 /// A problem that cannot be searched.

@@ -72,7 +72,10 @@ pub fn information_bound(setting: &Setting) -> f64 {
 /// # Errors
 /// The setting is nonsense.
 pub fn run(
-    setting: &Setting, searcher: Searcher, histories: u64, tick: impl Fn() + Sync,
+    setting: &Setting,
+    searcher: Searcher,
+    histories: u64,
+    tick: impl Fn() + Sync,
 ) -> Result<Score, ProblemError> {
     Search::new(problem(setting))?;
     let sum = (0..histories)
@@ -85,7 +88,13 @@ pub fn run(
                 Searcher::Greedy => by_greedy(&mut world, setting),
             };
             tick();
-            [f64::from(u8::from(run.right)), run.boots as f64, run.confirm as f64, run.builds as f64, run.failed as f64]
+            [
+                f64::from(u8::from(run.right)),
+                run.boots as f64,
+                run.confirm as f64,
+                run.builds as f64,
+                run.failed as f64,
+            ]
         })
         .reduce(|| [0.0; 5], |a, b| std::array::from_fn(|i| a[i] + b[i]));
     let [accuracy, boots_mean, confirm_boots_mean, builds_mean, failed_builds_mean] =

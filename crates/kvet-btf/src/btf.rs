@@ -72,6 +72,9 @@ fn layout_of(layout: &[u8], kind: u8) -> Option<(usize, usize)> {
     (kind != 0).then(|| (usize::from(entry[0]), usize::from(entry[1])))
 }
 
+/// More than any name has that a kernel takes (`KSYM_NAME_LEN`, 512), and than a line of its log (1024).
+pub(crate) const NAME_READ_MAX: usize = 1100;
+
 /// BTF, read: its types by id, with its base's when it is split.
 ///
 /// ```
@@ -252,10 +255,14 @@ impl<'a> Btf<'a> {
         Some(names::until_nul(tail))
     }
 
-    /// The string at an offset, empty when there is none there: for output, where damage is reported apart.
+    /// The name at an offset, empty when there is none there.
+    ///
+    /// Of what is longer than any name can be only the first `NAME_READ_MAX` bytes: otherwise many types that
+    /// share one endless string would cost its length each. [`Btf::string`] gives all.
     #[inline]
     pub fn name(&self, offset: u32) -> &'a [u8] {
-        self.string(offset).unwrap_or(b"")
+        let tail = self.string_tail(offset);
+        names::until_nul(tail.get(..NAME_READ_MAX).unwrap_or(tail))
     }
 
     /// The string section from an offset on; empty past its end.
@@ -287,12 +294,14 @@ impl<'a> Btf<'a> {
         None
     }
 
-    /// The name for a message: `(anon)` for none, other bytes than UTF-8 replaced.
+    /// The name for a message: `(anon)` for none, other bytes than UTF-8 replaced, cut off where no name goes on.
     pub fn display_name(&self, offset: u32) -> String {
-        match self.string(offset) {
-            Some([]) => "(anon)".to_owned(),
-            Some(name) => String::from_utf8_lossy(name).into_owned(),
-            None => "(invalid-name-offset)".to_owned(),
+        if self.string_tail(offset).is_empty() {
+            return "(invalid-name-offset)".to_owned();
+        }
+        match self.name(offset) {
+            [] => "(anon)".to_owned(),
+            name => String::from_utf8_lossy(name).into_owned(),
         }
     }
 }

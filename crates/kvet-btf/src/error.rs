@@ -54,7 +54,4 @@ pub enum ParseError {
         /// The kind's number.
         kind: u8,
     },
-    /// Split BTF read against a base whose strings end elsewhere would name everything wrongly.
-    #[error("is split BTF: its base is needed (for a module, the vmlinux it was built with)")]
-    NeedsBase,
 }

@@ -447,6 +447,59 @@ fn damaged_input_neither_panics_nor_hangs() {
     }
 }
 
+/// What would take hours if each type cost the length of the string it shares, each structure the size of the
+/// one it nests, or each failed entry the section it is in.
+#[test]
+fn large_hostile_input_takes_linear_time() {
+    let start = std::time::Instant::now();
+    let long = |types: Vec<Vec<u32>>, text: &[u8]| {
+        let mut strings = b"\0int\0".to_vec();
+        strings.extend_from_slice(text);
+        strings.extend(std::iter::repeat_n(b'x', 4 << 20));
+        strings.push(0);
+        let mut all = vec![vec![1, 1 << 24, 4, 1 << 24 | 32]];
+        all.extend(types);
+        Blob::new(all, strings).bytes()
+    };
+    let kind = |kind: Kind| (kind as u32) << 24;
+    let mut inputs = vec![
+        long((0..200_000).map(|i| vec![5 + i % 7, kind(Kind::TypeTag), 1]).collect(), b""),
+        long((0..200_000).map(|i| vec![5 + i % 7, kind(Kind::DeclTag), 1, u32::MAX]).collect(), b""),
+        long((0..200_000).map(|i| vec![5 + i % 7, kind(Kind::Struct), 0]).collect(), b""),
+    ];
+    // Each of many structures holds a lock in a structure of many members.
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let lock = b.aggregate(Kind::Struct, false, "bpf_spin_lock", 4, &[("v", int, 0)]);
+    let empty = b.aggregate(Kind::Struct, false, "e", 0, &[]);
+    let mut members = vec![("l", lock, 0)];
+    members.resize(60_000, ("", empty, 32));
+    let large = b.aggregate(Kind::Struct, false, "large", 8, &members);
+    for _ in 0..60_000 {
+        b.aggregate(Kind::Struct, false, "", 16, &[("m", large, 0), ("n", lock, 96)]);
+    }
+    inputs.push(b.blob().bytes());
+    // Every entry but the first begins before the one before it has ended.
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let var = b.add("v", kind(Kind::Var), int, &[0]);
+    let entries: Vec<u32> = (0..65_535).flat_map(|_| [var, 0, 4]).collect();
+    b.add(".data..percpu", kind(Kind::Datasec) | 65_535, 8, &entries);
+    inputs.push(b.blob().bytes());
+    for data in &inputs {
+        for subject in [Subject::Kernel, Subject::Loaded] {
+            for strength in [Strength::Kernel, Strength::Strict] {
+                kvet_btf::check::check(data, subject, &Facts::default(), &Options::new(&V6_18), strength);
+            }
+        }
+        kernel::load(data, &Options::new(&V7_3));
+        if let Ok(btf) = Btf::parse(data) {
+            kvet_btf::diff::diff(&btf, &btf);
+        }
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
 #[test]
 fn differences_are_told() {
     let types = |size, offset, third| {

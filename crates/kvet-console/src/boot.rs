@@ -85,10 +85,10 @@ impl Going {
     pub fn note(&mut self, line: &Line<'_>) -> bool {
         let text = line.text();
         let old = self.boot.phase.clone();
-        if let Some(phase) = self.phase(text) {
-            if rank(&phase) >= rank(&self.boot.phase) {
-                self.boot.phase = phase;
-            }
+        if let Some(phase) = self.phase(text)
+            && rank(&phase) >= rank(&self.boot.phase)
+        {
+            self.boot.phase = phase;
         }
         self.facts(text);
         old != self.boot.phase
@@ -171,20 +171,19 @@ impl Going {
         } else if let Some(rest) = after(text, "Brought up ") {
             // `smp: Brought up 1 node, 4 CPUs`, `Brought up 4 CPUs`.
             let count = after(rest, ", ").unwrap_or(rest);
-            if let Some((n, tail)) = take_dec(count) {
-                if tail.starts_with(" CPU") {
-                    boot.cpus = u32::try_from(n).ok();
-                }
+            if let Some((n, tail)) = take_dec(count)
+                && tail.starts_with(" CPU")
+            {
+                boot.cpus = u32::try_from(n).ok();
             }
         } else if let Some(rest) = text.strip_prefix("Booting Linux on physical CPU ") {
             // arm64 prints ten digits and the MIDR, arm `0x0`, riscv says `hartid`.
             boot.arch = boot.arch.or(Some(if rest.len() > 12 { Arch::Arm64 } else { Arch::Arm }));
-        } else if let Some(rest) = text.strip_prefix("** ") {
-            if let Some((n, tail)) = take_dec(rest) {
-                if tail.starts_with(" printk messages dropped") {
-                    boot.dropped = boot.dropped.saturating_add(n);
-                }
-            }
+        } else if let Some(rest) = text.strip_prefix("** ")
+            && let Some((n, tail)) = take_dec(rest)
+            && tail.starts_with(" printk messages dropped")
+        {
+            boot.dropped = boot.dropped.saturating_add(n);
         }
     }
 

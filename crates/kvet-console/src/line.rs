@@ -75,10 +75,10 @@ pub(crate) fn sanitize(raw: &[u8]) -> Cow<'_, str> {
         Err(_) if !control => String::from_utf8_lossy(raw),
         _ => Cow::Owned(without_controls(raw)),
     };
-    if memchr::memchr(b'&', text.as_bytes()).is_some() {
-        if let Some(decoded) = prefix::html::decode(&text) {
-            return Cow::Owned(decoded);
-        }
+    if memchr::memchr(b'&', text.as_bytes()).is_some()
+        && let Some(decoded) = prefix::html::decode(&text)
+    {
+        return Cow::Owned(decoded);
     }
     text
 }
@@ -132,17 +132,15 @@ pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
         let next = prefix::printk::next_stamp(here.text);
         let (text, tail) = here.text.split_at(next.unwrap_or(here.text.len()));
         let text = text.trim();
-        if first || !text.is_empty() {
-            if !(text.is_empty() && next.is_some()) {
-                give(Part {
-                    text,
-                    timestamp: here.timestamp,
-                    caller: here.caller,
-                    origin: here.origin,
-                    quote,
-                    width,
-                });
-            }
+        if (first || !text.is_empty()) && !(text.is_empty() && next.is_some()) {
+            give(Part {
+                text,
+                timestamp: here.timestamp,
+                caller: here.caller,
+                origin: here.origin,
+                quote,
+                width,
+            });
         }
         first = false;
         if next.is_none() {

@@ -180,6 +180,7 @@ pub(crate) fn become_of(open: &mut Open, start: Start, family: &'static Family, 
     report.release = report.release.take().or(old.release);
     report.details = old.details;
     report.source = report.source.take().or(old.source);
+    report.named = report.named.take().or(old.named);
     let telling = !old.headline.starts_with("------------[") && !old.headline.starts_with("8<---");
     if lone
         && matches!(old.kind, Kind::Bug | Kind::Refcount | Kind::Ubsan)

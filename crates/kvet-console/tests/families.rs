@@ -483,6 +483,12 @@ fn bug_and_warning() {
         assert_eq!(r.source, Some(("fs/widget.c".into(), 77)), "{text}");
         assert_eq!(r.named.unwrap().function, "widget_put", "{text}");
     }
+    let r = one(
+        "[    9.0] x\n[    9.000001] WARNING: [a[i] > b] fs/widget.c:77 at widget_put+0x20/0x40, CPU#2: kworker/2:1/9\n",
+    );
+    assert_eq!((r.cpu, r.source), (Some(2), Some(("fs/widget.c".into(), 77))));
+    let r = one("[    9.000001] BUG: failure at mm/widget.c:12/widget_map()!\n");
+    assert_eq!((r.kind, r.named.unwrap().function.as_str()), (Kind::Bug, "widget_map"));
     let r = one("\
 [    9.000000] ------------[ cut here ]------------
 [    9.000001] widget already registered
@@ -734,6 +740,45 @@ fn watchdogs() {
     );
     assert_eq!(functions(&r), ["__schedule", "wait_here"]);
     assert!(r.panic.is_some());
+}
+
+#[test]
+fn other_words_of_oopses() {
+    for (line, kind) in [
+        ("swapper(1): Oops [#1]", Kind::Oops),
+        ("Oops: sig: 11 [#1]", Kind::Oops),
+        ("Kernel bug detected[#1]:", Kind::Bug),
+        ("specification exception: 0006 ilc:3 [#1] SMP", Kind::Oops),
+        ("Kernel ale access[#1]:", Kind::Oops),
+        ("some new trap: 0003 [#1] SMP", Kind::Oops),
+        ("Internal error: UBSAN: integer subtraction overflow: 00000000f2005515 [#1] SMP", Kind::Ubsan),
+        ("Internal error: Oops - CFI: 00000000f2008228 [#1] SMP", Kind::Oops),
+        ("Kernel BUG [#1]", Kind::Bug),
+        ("Oops - illegal instruction [#1]", Kind::InvalidOpcode),
+        ("Bad mode in Error handler detected on CPU0, code 0xbf000000 -- SError", Kind::Oops),
+        (
+            "csd: Detected non-responsive CSD lock (#1) on CPU#0, waiting 5000000000 ns for CPU#01 f+0x0/0x10(0x0).",
+            Kind::HardLockup,
+        ),
+    ] {
+        assert_eq!(one(&format!("[    1.000000] {line}\n")).kind, kind, "{line}");
+    }
+    let r = one(
+        "[    1.000000] UBSAN: array index out of bounds at f+0x1/0x2\n[    1.000001] Oops: invalid opcode: 0000 [#1] SMP\n[    1.000002] RIP: 0010:f+0x1/0x2\n",
+    );
+    assert_eq!((r.kind, r.named.unwrap().function.as_str(), r.trap.is_some()), (Kind::Ubsan, "f", true));
+    let r = one(
+        "[    1.000000] Unhandled fault: page domain fault (0x81b) at 0x00001044\n[    1.000001] pgd = 74561366\n[    1.000002] [00001044] *pgd=8f35a835\n[    1.000003] Internal error: : 81b [#1] SMP ARM\n",
+    );
+    assert_eq!((r.kind, r.arch, r.trap.unwrap().counter), (Kind::PageFault, Some(Arch::Arm), Some(1)));
+}
+
+#[test]
+fn a_second_line_of_a_hung_task() {
+    let r = one(
+        "[  243.000000] INFO: task tool:123 blocked in I/O wait for more than 120 seconds.\n[  243.000001] INFO: task tool:123 is blocked on a mutex likely owned by task other:124.\n[  243.000002] task:other           state:D stack:0     pid:124   ppid:1      flags:0x00000000\n",
+    );
+    assert_eq!((r.kind, r.pid, r.details.len()), (Kind::HungTask, Some(123), 1));
 }
 
 #[test]

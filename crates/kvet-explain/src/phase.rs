@@ -2,8 +2,11 @@
 
 use kvet_console::{Frame, Phase, Report};
 
+/// A function of a trace, and the phase that it belongs to.
+type Mark = (&'static str, fn() -> Phase);
+
 /// Functions that say where the boot is; the outermost one in a trace that is listed here decides.
-const MARKS: &[(&str, fn() -> Phase)] = &[
+const MARKS: &[Mark] = &[
     ("apply_alternatives", || Phase::Alternatives),
     ("__apply_alternatives", || Phase::Alternatives),
     ("__apply_alternatives_multi_stop", || Phase::Alternatives),

@@ -5,7 +5,7 @@ pub fn simple_commands(line: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<Vec<u8>> = None;
     let mut bytes = line.iter().copied();
-    let mut end_word = |word: &mut Option<Vec<u8>>, commands: &mut Vec<Vec<Vec<u8>>>| {
+    let end_word = |word: &mut Option<Vec<u8>>, commands: &mut Vec<Vec<Vec<u8>>>| {
         if let (Some(done), Some(last)) = (word.take(), commands.last_mut()) {
             last.push(done);
         }
@@ -181,6 +181,8 @@ pub fn members(command: &[u8], target: &[u8], is_target: impl Fn(&[u8]) -> bool)
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

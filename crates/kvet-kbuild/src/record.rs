@@ -126,6 +126,8 @@ pub fn option_of_stamp(stamp: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const OLD: &[u8] = b"cmd_lib/a.o := gcc -DX=$$1 -DY='\\#' -c -o lib/a.o lib/a.c\n\n\

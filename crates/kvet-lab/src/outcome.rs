@@ -96,6 +96,8 @@ pub struct Evidence<'a> {
     pub restart_said: bool,
     /// The last line with text on the console.
     pub last_line: &'a str,
+    /// Whether the guest stood still after a watchdog had spoken; `None` when none has, or it is not known.
+    pub stuck: Option<bool>,
     /// What QEMU said about itself.
     pub emulator_said: &'a str,
     /// The host.
@@ -121,7 +123,7 @@ pub fn judge(e: &Evidence<'_>) -> Verdict {
     if let Some(index) = decisive {
         // A failure is called by its cause.
         let index = root(e.reports, index);
-        let starved = starvation_explains(&e.reports[index], e.pressure);
+        let starved = starvation_explains(&e.reports[index], e.pressure, e.stuck);
         let outcome = if starved { Outcome::Starved } else { Outcome::Failed };
         return Verdict { outcome, report: Some(index), kind: None, title: None };
     }
@@ -197,7 +199,10 @@ const STARVED_TIMER: f64 = 0.7;
 const STARVED_WATCHDOG: f64 = 0.04;
 
 /// Whether the host explains a report: it is of a kind that starvation causes, and the guest was starved enough.
-pub fn starvation_explains(report: &Said, pressure: &Pressure) -> bool {
+///
+/// A guest that was only starved goes on once it gets a processor; one that stands still in its own time does not,
+/// however busy the host is.
+pub fn starvation_explains(report: &Said, pressure: &Pressure, stuck: Option<bool>) -> bool {
     let said = report.headline.as_str();
     let timer = ["IO-APIC + timer doesn't work", "8254 timer not connected", "timer doesn't work through"];
     let diagnosed = report.diagnosis.as_ref().is_some_and(|d| d.cause == "starved-timer");
@@ -208,7 +213,13 @@ pub fn starvation_explains(report: &Said, pressure: &Pressure) -> bool {
     }
     match report.kind.as_str() {
         "soft-lockup" | "hard-lockup" | "rcu-stall" | "hung-task" => {
-            pressure.least_cpu_share < STARVED_WATCHDOG || pressure.steal > 1.0 - STARVED_WATCHDOG
+            let slow = pressure.share() < STARVED_HANG || pressure.steal > STARVED_HANG;
+            let off = pressure.least_cpu_share < STARVED_WATCHDOG || pressure.steal > 1.0 - STARVED_WATCHDOG;
+            match stuck {
+                Some(true) => false,
+                Some(false) => slow,
+                None => off,
+            }
         }
         _ => false,
     }
@@ -251,6 +262,7 @@ mod tests {
             restart_said: false,
             last_line: "x",
             emulator_said: "",
+            stuck: None,
             pressure,
         })
         .outcome
@@ -292,6 +304,7 @@ mod tests {
             restart_said: false,
             last_line: "",
             emulator_said: "",
+            stuck: None,
             pressure: &idle(),
         });
         assert_eq!(strict.outcome, Outcome::Failed);
@@ -318,6 +331,22 @@ mod tests {
     }
 
     #[test]
+    fn who_stands_still_in_its_own_time_is_not_starved() {
+        let lockup = said("soft-lockup", "watchdog: BUG: soft lockup - CPU#2 stuck for 45s!", true);
+        let starved = Pressure {
+            ran_s: 38.0,
+            waited_s: Some(232.0),
+            least_cpu_share: 0.018,
+            share_at_end: 0.07,
+            ..idle()
+        };
+        assert!(!starvation_explains(&lockup, &starved, Some(true)));
+        assert!(starvation_explains(&lockup, &starved, Some(false)));
+        assert!(starvation_explains(&lockup, &starved, None));
+        assert!(!starvation_explains(&lockup, &idle(), Some(false)));
+    }
+
+    #[test]
     fn a_timeout_of_a_guest_without_processors_is_no_hang() {
         let starved = Pressure { ran_s: 10.0, waited_s: Some(90.0), ..idle() };
         assert_eq!(outcome(EndedBy::Timeout, &[], false, &starved), Outcome::Starved);
@@ -338,6 +367,7 @@ mod tests {
             restart_said: false,
             last_line: "",
             emulator_said: "",
+            stuck: None,
             pressure: &idle(),
         });
         assert_eq!((verdict.outcome, verdict.report), (Outcome::Failed, Some(0)));

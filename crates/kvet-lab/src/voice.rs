@@ -60,6 +60,10 @@ pub enum Heard {
     Milestone(Milestone),
     /// A failure begins with this line.
     Failure(String),
+    /// A watchdog says that a processor or task stands still: for ever, or because the host had no time for it.
+    Lockup(String),
+    /// The built-in init has done a piece of its work: the guest does not stand still.
+    Progress,
     /// Something that a kernel goes on after: a warning.
     Complaint(String),
     /// After this line nothing more is to be learned of a failure.
@@ -125,6 +129,7 @@ impl<'a> Listener<'a> {
         let mut heard = Vec::new();
         self.reach(Milestone::FirstByte, &mut heard);
         heard.extend(self.scanner.feed(piece).into_iter().filter_map(|event| match event {
+            Event::Began { kind, headline } if is_lockup(kind) => Some(Heard::Lockup(headline)),
             Event::Began { kind, headline } if is_failure(kind) => Some(Heard::Failure(headline)),
             Event::Began { headline, .. } => Some(Heard::Complaint(headline)),
             _ => None,
@@ -160,6 +165,9 @@ impl<'a> Listener<'a> {
         if find(&line, b"reboot: Restarting system") {
             heard.push(Heard::Restart);
         }
+        if find(&line, b"] kvet-init: ") {
+            heard.push(Heard::Progress);
+        }
         if find(&line, b"---[ end Kernel panic") {
             heard.push(Heard::LastWord);
         } else if find(&line, b"Kernel panic - not syncing") {
@@ -185,6 +193,11 @@ const MILESTONES: &[(&[u8], Milestone)] = &[
     (b"as init process", Milestone::Init),
     (b"reboot: Power down", Milestone::PowerDown),
 ];
+
+/// Whether a watchdog reports this, which a guest may still recover from.
+fn is_lockup(kind: Kind) -> bool {
+    matches!(kind, Kind::SoftLockup | Kind::HardLockup | Kind::RcuStall | Kind::HungTask)
+}
 
 /// Whether a boot that reports this has failed, or goes on with a complaint.
 fn is_failure(kind: Kind) -> bool {

@@ -21,7 +21,7 @@ impl Fake {
 for arg; do
     case $arg in
         --version) echo 'QEMU emulator version 9.9.9 (fake)'; exit 0;;
-        socket,id=kvet-serial,fd=*) serial=${{arg##*=}};;
+        file,id=kvet-serial,path=/proc/self/fd/*) serial=${{arg##*/}};;
         socket,id=kvet-qmp,fd=*) qmp=${{arg##*=}};;
     esac
 done
@@ -154,4 +154,27 @@ fn a_qemu_that_never_says_hello_is_not_waited_for_in_vain() {
     let fake = Fake::new("exec sleep 600");
     let (boot, _) = fake.boot(1.0).unwrap();
     assert_eq!(boot.outcome, Outcome::Hung);
+}
+
+const LOCKUP: &str = "say '[   30.000000] watchdog: BUG: soft lockup - CPU#2 stuck for 22s! [init:1]' \
+    '[   30.000001] CPU: 2 PID: 1 Comm: init Not tainted 6.1.0 #1' '[   30.000002] RIP: 0010:f+0x1/0x2'";
+
+#[test]
+fn a_guest_that_stands_still_after_its_watchdog_has_failed() {
+    let fake = Fake::new(&format!("hello; {LOCKUP}; exec sleep 600"));
+    let (boot, _) = fake.boot(120.0).unwrap();
+    assert_eq!((boot.outcome, boot.kind.as_deref()), (Outcome::Failed, Some("soft-lockup")), "{boot:?}");
+}
+
+#[test]
+fn a_guest_that_goes_on_after_its_watchdog_is_heard_to_its_end() {
+    let fake = Fake::new(&format!(
+        "hello; {LOCKUP}; sleep 1; say '[   40.000000] kvet-init: round 1'; say 'all is well'
+         event SHUTDOWN guest-shutdown; exec sleep 600"
+    ));
+    let (boot, _) = fake.boot(120.0).unwrap();
+    // Its kernel said something that it should not say; only a busy host excuses that.
+    let expected = if boot.pressure.share() < 0.5 { Outcome::Starved } else { Outcome::Failed };
+    assert_eq!((boot.outcome, boot.kind.as_deref()), (expected, Some("soft-lockup")), "{boot:?}");
+    assert!(boot.milestones.iter().any(|(m, _)| *m == kvet_lab::voice::Milestone::Success));
 }

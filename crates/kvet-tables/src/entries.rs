@@ -7,6 +7,7 @@ use crate::lists::{limit, place};
 use crate::{Bounds, TableReport};
 
 /// Finds a table, or makes the report that says why it is not there; `Err(None)` for a module without one.
+#[expect(clippy::result_large_err, reason = "what is not Ok is the table's whole answer, moved once")]
 pub(crate) fn locate(
     image: &Image,
     name: &'static str,

@@ -151,6 +151,8 @@ impl<L: Fn(VirtAddr) -> Likeness> Runs<'_, L> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // the regions of an image are ranges; here there is one
+
     use super::*;
 
     const SHAPE: Shape = Shape { entry: 16, align: 8, fewest: 8, hole: PAGE_HOLE, dense: false };
@@ -185,8 +187,9 @@ mod tests {
     #[test]
     fn a_dense_table_is_no_pattern_in_another() {
         // Every second place looks like an entry.
-        let every =
-            |n: u64| move |at: VirtAddr| if at.0 % (16 * n) == 0 { Likeness::Entry } else { Likeness::Other };
+        let every = |n: u64| {
+            move |at: VirtAddr| if at.0.is_multiple_of(16 * n) { Likeness::Entry } else { Likeness::Other }
+        };
         let dense = Shape { hole: 4, dense: true, ..SHAPE };
         assert_eq!(find(&[0..0x1000], dense, every(2)), None);
         assert_eq!(find(&[0..0x1000], dense, every(1)), Some(VirtAddr(0)..VirtAddr(0x1000)));

@@ -60,7 +60,7 @@ impl Color {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image and modules
+    /// Will this kernel patch itself correctly? Checks vmlinux, vmlinuz, Image, modules and BTF
     #[command(after_help = EXIT_STATUS)]
     Check(CheckArgs),
     /// What happened in this console log? First cause first, with its evidence
@@ -76,6 +76,12 @@ pub enum Command {
     /// BTF as text, and what changed between two kernels' types
     #[command(subcommand)]
     Btf(crate::btf::Command),
+    /// What brought a failure in that shows only sometimes?
+    #[command(subcommand)]
+    Bisect(crate::bisect::Command),
+    /// Which objects of a build tree no longer match what they were built from?
+    #[command(after_help = EXIT_STATUS)]
+    Stale(crate::stale::StaleArgs),
     /// Prints the completions of a shell
     Completions {
         /// The shell

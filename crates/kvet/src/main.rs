@@ -1,5 +1,6 @@
 //! kvet: the command line. Arguments, progress and rendering; what is true of a kernel, the libraries say.
 
+mod bisect;
 mod boot;
 mod btf;
 mod check;
@@ -10,6 +11,7 @@ mod progress;
 mod render;
 mod report;
 mod runs;
+mod stale;
 mod text;
 
 use clap::Parser;
@@ -24,6 +26,8 @@ fn main() -> std::process::ExitCode {
         cli::Command::Report(args) => report::run(&args),
         cli::Command::Explain(args) => explain::run(&args, color),
         cli::Command::Btf(command) => btf::run(&command),
+        cli::Command::Bisect(command) => bisect::run(&command),
+        cli::Command::Stale(args) => stale::run(&args),
         cli::Command::Completions { shell } => cli::completions(shell),
         cli::Command::Man { directory } => cli::man(directory.as_deref()),
     }

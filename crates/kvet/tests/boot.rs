@@ -14,7 +14,7 @@ fn qemu(files: &Files, name: &str, behaviour: &str) -> String {
 for arg; do
     case $arg in
         --version) echo 'QEMU emulator version 9.9.9 (fake)'; exit 0;;
-        socket,id=kvet-serial,fd=*) serial=${{arg##*=}};;
+        file,id=kvet-serial,path=/proc/self/fd/*) serial=${{arg##*/}};;
         socket,id=kvet-qmp,fd=*) qmp=${{arg##*=}};;
         /proc/self/fd/*) initrd=$arg;;
     esac

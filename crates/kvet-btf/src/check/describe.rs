@@ -1,5 +1,7 @@
 //! A failed check as a finding: what is wrong in words and in C, what it breaks, what the kernel prints.
 
+use std::cell::Cell;
+
 use kvet_finding::{Finding, Severity, Value};
 
 use super::{Outcome, Report, variable};
@@ -20,14 +22,27 @@ pub(crate) enum Who<'r> {
 }
 
 pub(crate) struct Reader<'r, 'a> {
-    pub(crate) outcome: &'r Outcome<'a>,
-    pub(crate) who: Who<'r>,
-    pub(crate) options: &'r Options<'r>,
+    outcome: &'r Outcome<'a>,
+    who: Who<'r>,
+    options: &'r Options<'r>,
     /// CONFIG_PAHOLE_VERSION.
-    pub(crate) pahole: Option<u32>,
+    pahole: Option<u32>,
+    /// For how many overlapping entries the one before is still looked for: each look reads the section.
+    looks: Cell<u32>,
 }
 
-impl Reader<'_, '_> {
+/// As many as anyone reads.
+const LOOKS_MAX: u32 = 50;
+
+impl<'r, 'a> Reader<'r, 'a> {
+    pub(crate) fn new(outcome: &'r Outcome<'a>, who: Who<'r>, options: &'r Options<'r>) -> Reader<'r, 'a> {
+        Reader { outcome, who, options, pahole: None, looks: Cell::new(LOOKS_MAX) }
+    }
+
+    pub(crate) fn with_pahole(self, pahole: Option<u32>) -> Reader<'r, 'a> {
+        Reader { pahole, ..self }
+    }
+
     /// One finding for each failed check.
     pub(crate) fn describe(&self, report: &mut Report) {
         for (i, fail) in self.outcome.fails.iter().enumerate() {
@@ -130,12 +145,20 @@ impl Reader<'_, '_> {
             ("Not a VAR kind member", _) => "btf/datasec-variable",
             _ => "btf/reference",
         };
+        let left = self.looks.get();
+        if rule == "btf/datasec-offset" && left > 0 {
+            self.looks.set(left - 1);
+        }
         if rule == "btf/datasec-offset"
+            && left > 0
             && let Some(before) = entry_before(sec, entry)
         {
             return self.overlap(btf, &section, before, entry, sec.size());
         }
         let wrong = match &*fail.reason {
+            "Invalid offset" if entry.offset < sec.size() => {
+                "begins before an earlier one has ended".to_owned()
+            }
             "Invalid offset" => format!("begins past the section's {} bytes", sec.size()),
             "Invalid size" if fail.phase == Phase::Resolve => "has fewer bytes than its type".to_owned(),
             "Invalid size" => format!("has a size of 0 or more than the section's {}", sec.size()),

@@ -283,8 +283,7 @@ impl Run<'_> {
                 own: (outcome.own > 0).then(|| crate::kernel::vmlinux(data, self.options)),
             },
         };
-        describe::Reader { outcome: &outcome, who, options: self.options, pahole: facts.pahole }
-            .describe(report);
+        describe::Reader::new(&outcome, who, self.options).with_pahole(facts.pahole).describe(report);
         let Some(btf) = &outcome.btf else { return };
         report.types = u64::from(btf.own_count());
         if outcome.own == 0 {
@@ -327,7 +326,7 @@ impl Run<'_> {
         }
         let outcome = &outcome;
         let who = describe::Who::Module { name };
-        describe::Reader { outcome, who, options: self.options, pahole: None }.describe(report);
+        describe::Reader::new(outcome, who, self.options).describe(report);
         let Some(btf) = &outcome.btf else { return };
         report.types = u64::from(btf.own_count());
         if outcome.own == 0 {
@@ -347,7 +346,7 @@ impl Run<'_> {
         let base = self.outcome(distilled, None, None, Door::Own);
         if base.own > 0 {
             let who = describe::Who::DistilledBase { name };
-            describe::Reader { outcome: &base, who, options: self.options, pahole: None }.describe(report);
+            describe::Reader::new(&base, who, self.options).describe(report);
         }
         let Some(btf) = base.btf.as_ref().filter(|_| base.own == 0) else { return };
         let outcome = self.outcome(data, Some(btf), base.resolved.as_ref(), Door::Own);

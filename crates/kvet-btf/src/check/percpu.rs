@@ -1,5 +1,7 @@
 //! Variables of DATASECs: sizes, doubles, and agreement with the symbols of `.data..percpu`.
 
+use std::collections::HashMap;
+
 use kvet_finding::{Finding, Severity};
 
 use super::{Facts, Report, variable};
@@ -38,7 +40,7 @@ fn sections<'b, 'a>(btf: &'b Btf<'a>) -> impl Iterator<Item = Type<'a>> + 'b {
 pub(crate) fn variables(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
     let (mut count, mut shown) = (0_u64, 0);
     for section in sections(btf) {
-        let mut globals = std::collections::HashMap::new();
+        let mut globals = HashMap::new();
         for entry in section.entries() {
             let Some(var) = btf.get(entry.var).filter(|v| v.kind() == Kind::Var) else { continue };
             count += 1;
@@ -138,51 +140,50 @@ pub(crate) fn symbols(btf: &Btf<'_>, facts: &Facts<'_>, report: &mut Report) {
         );
         return;
     };
-    let (mut right, mut shown) = (0_u64, 0);
+    let mut by_place: HashMap<(u64, &[u8]), &PerCpuSymbol<'_>> = HashMap::new();
+    for symbol in &per_cpu.symbols {
+        by_place.entry((symbol.offset, symbol.name.as_bytes())).or_insert(symbol);
+    }
+    let (mut right, mut wrong) = (0_u64, 0);
     for entry in section.entries() {
         let Some(var) = btf.get(entry.var).filter(|v| v.kind() == Kind::Var) else { continue };
-        match compare(btf, entry, var, per_cpu) {
-            None => right += 1,
-            Some(message) => {
-                shown += 1;
-                if shown <= SHOWN {
-                    report.findings.push(
-                        Finding::new(
-                            "btf/percpu-symbol",
-                            if per_cpu.from_elf { Severity::Error } else { Severity::Warning },
-                            format!("DATASEC .data..percpu: [{}] `{}`: {message}", var.id, variable(btf, var)),
-                        )
-                        .index(u64::from(var.id))
-                        .with("breaks", "BPF programs that read this variable (bpf_per_cpu_ptr): they get another one's bytes")
-                        .advice("the BTF belongs to another link of this kernel: rebuild vmlinux from clean objects"),
-                    );
-                }
-            }
+        let symbol = by_place.get(&(u64::from(entry.offset), btf.name(var.name_off()))).copied();
+        if symbol.is_some_and(|symbol| !per_cpu.from_elf || differences(entry, var, symbol).is_none()) {
+            right += 1;
+            continue;
         }
+        wrong += 1;
+        if wrong > SHOWN {
+            continue;
+        }
+        let message = match symbol {
+            Some(symbol) => differences(entry, var, symbol).unwrap_or_default(),
+            None => elsewhere(btf, entry, var, per_cpu),
+        };
+        report.findings.push(
+            Finding::new(
+                "btf/percpu-symbol",
+                if per_cpu.from_elf { Severity::Error } else { Severity::Warning },
+                format!("DATASEC .data..percpu: [{}] `{}`: {message}", var.id, variable(btf, var)),
+            )
+            .index(u64::from(var.id))
+            .with(
+                "breaks",
+                "BPF programs that read this variable (bpf_per_cpu_ptr): they get another one's bytes",
+            )
+            .advice("the BTF belongs to another link of this kernel: rebuild vmlinux from clean objects"),
+        );
     }
-    if shown == 0 {
+    if wrong == 0 {
         let of = if per_cpu.from_elf { "name, offset, size and binding" } else { "name and offset" };
         report.proved.push(format!("{right} per-CPU variables agree with their symbols in {of}"));
+    } else if wrong > SHOWN {
+        report.skipped.push(format!("{} more per-CPU variables disagree with their symbols", wrong - SHOWN));
     }
 }
 
-fn compare(btf: &Btf<'_>, entry: SecInfo, var: Type<'_>, per_cpu: &PerCpu<'_>) -> Option<String> {
-    let name = btf.name(var.name_off());
-    let offset = u64::from(entry.offset);
-    let first = per_cpu.symbols.partition_point(|s| s.offset < offset);
-    let here = per_cpu.symbols[first..].iter().take_while(|s| s.offset == offset);
-    let Some(symbol) = here.clone().find(|s| s.name.as_bytes() == name) else {
-        let others: Vec<&str> = here.map(|s| s.name).collect();
-        let elsewhere = per_cpu.symbols.iter().find(|s| s.name.as_bytes() == name);
-        return Some(match (elsewhere, others.as_slice()) {
-            (Some(s), _) => format!("the entry says offset {offset}, the symbol says {}", s.offset),
-            (None, []) => format!("there is no symbol at offset {offset}, and none of that name"),
-            (None, others) => format!("the symbol at offset {offset} is {}", others.join(", ")),
-        });
-    };
-    if !per_cpu.from_elf {
-        return None;
-    }
+/// What a variable's symbol, of its name and at its place, says otherwise.
+fn differences(entry: SecInfo, var: Type<'_>, symbol: &PerCpuSymbol<'_>) -> Option<String> {
     if symbol.size != u64::from(entry.size) {
         return Some(format!("the entry has {} bytes, the symbol {}", entry.size, symbol.size));
     }
@@ -190,4 +191,19 @@ fn compare(btf: &Btf<'_>, entry: SecInfo, var: Type<'_>, per_cpu: &PerCpu<'_>) -
     let words = |global| if global { "global" } else { "static" };
     (symbol.global != global)
         .then(|| format!("the entry is {}, the symbol {}", words(global), words(symbol.global)))
+}
+
+/// What there is instead of a symbol of a variable's name at its place.
+fn elsewhere(btf: &Btf<'_>, entry: SecInfo, var: Type<'_>, per_cpu: &PerCpu<'_>) -> String {
+    let (name, offset) = (btf.name(var.name_off()), u64::from(entry.offset));
+    if let Some(symbol) = per_cpu.symbols.iter().find(|s| s.name.as_bytes() == name) {
+        return format!("the entry says offset {offset}, the symbol says {}", symbol.offset);
+    }
+    let first = per_cpu.symbols.partition_point(|s| s.offset < offset);
+    let here = per_cpu.symbols[first..].iter().take_while(|s| s.offset == offset);
+    let others: Vec<&str> = here.map(|s| s.name).take(8).collect();
+    match others.as_slice() {
+        [] => format!("there is no symbol at offset {offset}, and none of that name"),
+        others => format!("the symbol at offset {offset} is {}", others.join(", ")),
+    }
 }

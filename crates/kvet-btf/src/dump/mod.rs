@@ -68,7 +68,7 @@ fn signedness(t: Type<'_>) -> &'static str {
 fn shown<'a>(btf: &Btf<'a>, offset: u32) -> &'a [u8] {
     match offset {
         0 => b"(anon)",
-        _ => btf.name(offset),
+        _ => btf.string(offset).unwrap_or(b""),
     }
 }
 

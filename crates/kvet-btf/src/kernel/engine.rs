@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::log::Log;
 use super::{Errno, Options, Rules, sort};
 use crate::Btf;
-use crate::btf::{Index, Member, SecInfo, Type};
+use crate::btf::{Index, Member, NAME_READ_MAX, SecInfo, Type};
 use crate::header::Header;
 use crate::names;
 use crate::raw::{
@@ -497,7 +497,7 @@ impl<'a> Engine<'a> {
         }
         let named = match kind {
             Kind::Typedef => t.name_off() != 0 && self.is_identifier(t.name_off()),
-            Kind::TypeTag => !self.string(t.name_off()).is_empty(),
+            Kind::TypeTag => self.has_text(t.name_off()),
             _ => t.name_off() == 0,
         };
         if !named {
@@ -699,7 +699,7 @@ impl<'a> Engine<'a> {
     }
 
     fn decl_tag_meta(&mut self, t: Type<'a>) -> Result<(), Fail<'a>> {
-        if self.string(t.name_off()).is_empty() {
+        if !self.has_text(t.name_off()) {
             return self.wrong(t, "Invalid value");
         }
         self.no_vlen(t)?;
@@ -766,7 +766,7 @@ impl<'a> Engine<'a> {
             return false;
         }
         match self.base {
-            Some(base) if offset < self.start_str => base.string(offset).is_some(),
+            Some(base) if offset < self.start_str => !base.string_tail(offset).is_empty(),
             _ => ((offset - self.start_str.min(offset)) as usize) < self.strings.len(),
         }
     }
@@ -779,9 +779,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The string at a valid offset.
-    pub(crate) fn string(&self, offset: u32) -> &'a [u8] {
-        names::until_nul(self.tail(offset))
+    /// Whether the string at an offset has a character.
+    fn has_text(&self, offset: u32) -> bool {
+        self.tail(offset).first().is_some_and(|&c| c != 0)
     }
 
     /// `btf_name_valid_identifier`. Most names stand for many things (`flags`), so good ones are remembered.
@@ -816,7 +816,7 @@ impl<'a> Engine<'a> {
         match offset {
             0 => b"(anon)",
             _ if self.tail(offset).is_empty() => b"(invalid-name-offset)",
-            _ => self.string(offset),
+            _ => names::until_nul(self.tail(offset).get(..NAME_READ_MAX).unwrap_or(self.tail(offset))),
         }
     }
 

@@ -3,9 +3,10 @@
 //! `btf_check_ownership_depth`). Nothing here is logged: a refusal is an errno alone.
 //!
 //! Where the kernel searches all types for each field, tables are built once; where it walks a nested
-//! structure again and again, one that holds nothing is remembered.
+//! structure again and again, what the first walk came to is remembered.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::engine::{Engine, Fail, Phase};
 use super::rules::Special;
@@ -104,8 +105,14 @@ enum Owned {
     Kptr(u32),
 }
 
-/// A nested structure that was walked and held nothing: how deep it nests itself.
-type Barren = HashMap<u32, u32>;
+/// What a walk through a structure came to, so that the next need not look at each member again.
+#[derive(Clone, Default)]
+struct Walked {
+    /// The members that hold special fields, or count as one that may be there once.
+    useful: Rc<[u32]>,
+    /// How deep the others nest.
+    height: u32,
+}
 
 struct Parser<'a, 'e> {
     btf: &'e Btf<'a>,
@@ -115,7 +122,7 @@ struct Parser<'a, 'e> {
     structs: HashMap<&'a [u8], u32>,
     /// Value of the `contains:` tag of a structure's member; `None` when there are several.
     contains: HashMap<(u32, i32), Option<&'a [u8]>>,
-    barren: Barren,
+    walked: HashMap<u32, Walked>,
     nodes: HashMap<(u32, &'a [u8], bool), Result<(), Errno>>,
     /// The structure that is being parsed, for kvet's own words.
     at: u32,
@@ -140,7 +147,7 @@ pub(crate) fn check<'a>(
         kernel,
         structs: HashMap::new(),
         contains: HashMap::new(),
-        barren: HashMap::new(),
+        walked: HashMap::new(),
         nodes: HashMap::new(),
         at: 0,
     };
@@ -355,15 +362,35 @@ impl<'a> Parser<'a, '_> {
         level: u32,
         seen: &mut Seen,
     ) -> Result<u32, Errno> {
-        let mut height = 0;
-        for (i, member) in t.members().enumerate() {
+        if let Some(walked) = self.walked.get(&t.id).cloned() {
+            if level + walked.height >= NESTING_MAX {
+                return Err(Errno::E2BIG);
+            }
+            let mut height = walked.height;
+            for &i in walked.useful.iter() {
+                let member = t.member(i);
+                let offset = member.bit_offset() / 8;
+                height = height.max(self.field(t, i as i32, member, offset, found, level, seen)?);
+            }
+            return Ok(height);
+        }
+        let (mut useful, mut height, mut highest) = (Vec::new(), 0, 0);
+        for (i, member) in (0..).zip(t.members()) {
             let offset = member.bit_offset();
             if offset % 8 != 0 {
                 return Err(Errno::EINVAL);
             }
-            height = height.max(self.field(t, i as i32, member, offset / 8, found, level, seen)?);
+            let before = (found.len(), *seen);
+            let nested = self.field(t, i as i32, member, offset / 8, found, level, seen)?;
+            highest = highest.max(nested);
+            if before == (found.len(), *seen) {
+                height = height.max(nested);
+            } else {
+                useful.push(i);
+            }
         }
-        Ok(height)
+        self.walked.insert(t.id, Walked { useful: useful.into(), height });
+        Ok(highest)
     }
 
     /// `btf_find_field_one`.
@@ -453,18 +480,11 @@ impl<'a> Parser<'a, '_> {
         if level >= NESTING_MAX {
             return Err(Errno::E2BIG);
         }
-        if let Some(&height) = self.barren.get(&t.id) {
-            return if level + height >= NESTING_MAX { Err(Errno::E2BIG) } else { Ok(height + 1) };
-        }
         let first = found.len();
         let mut apart = Seen::default();
         let seen = if self.special.once_with_nested { seen } else { &mut apart };
-        let before = *seen;
         let height = self.fields(t, found, level, seen)?;
         if found.len() == first {
-            if *seen == before || !self.special.once_with_nested {
-                self.barren.insert(t.id, height);
-            }
             return Ok(height + 1);
         }
         for f in found.iter_mut().skip(first) {

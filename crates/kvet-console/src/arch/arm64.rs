@@ -97,10 +97,10 @@ fn abort(open: &mut Open, line: &Line<'_>) -> Taken {
         open.report.arch.get_or_insert(Arch::Arm64);
         let trap = open.report.trap.get_or_insert_with(Trap::default);
         trap.esr = Some(esr);
-        if trap.name.is_empty() {
-            if let Some(name) = after(rest, " -- ") {
-                trap.name = name.to_owned();
-            }
+        if trap.name.is_empty()
+            && let Some(name) = after(rest, " -- ")
+        {
+            trap.name = name.to_owned();
         }
         return detail(open, line);
     }
@@ -109,15 +109,14 @@ fn abort(open: &mut Open, line: &Line<'_>) -> Taken {
         open.report.trap.get_or_insert_with(Trap::default).address = Some(far);
         return detail(open, line);
     }
-    if let Some((name, bounds)) = text.split_once(" stack:").or_else(|| text.split_once("stack:")) {
-        if let Some((low, high)) = between(bounds, "[", "]").and_then(|b| b.split_once("..")) {
-            if let (Some(low), Some(high)) = (take_hex(low), take_hex(high)) {
-                if open.report.stacks.len() < 16 {
-                    open.report.stacks.push((name.trim().to_ascii_lowercase(), low.0, high.0));
-                }
-                return detail(open, line);
-            }
+    if let Some((name, bounds)) = text.split_once(" stack:").or_else(|| text.split_once("stack:"))
+        && let Some((low, high)) = between(bounds, "[", "]").and_then(|b| b.split_once(".."))
+        && let (Some(low), Some(high)) = (take_hex(low), take_hex(high))
+    {
+        if open.report.stacks.len() < 16 {
+            open.report.stacks.push((name.trim().to_ascii_lowercase(), low.0, high.0));
         }
+        return detail(open, line);
     }
     const WORDS: [&str; 18] = [
         "Mem abort info:",
@@ -142,15 +141,15 @@ fn abort(open: &mut Open, line: &Line<'_>) -> Taken {
     if WORDS.iter().any(|w| text.starts_with(w)) {
         let trap = open.report.trap.get_or_insert_with(Trap::default);
         if let Some(rest) = text.strip_prefix("EC = ") {
-            if let Some(name) = after(rest, ": ").map(|n| n.split(", IL").next().unwrap_or(n)) {
-                if trap.name.is_empty() {
-                    trap.name = name.to_owned();
-                }
+            if let Some(name) = after(rest, ": ").map(|n| n.split(", IL").next().unwrap_or(n))
+                && trap.name.is_empty()
+            {
+                trap.name = name.to_owned();
             }
-        } else if let Some(rest) = text.strip_prefix("Exception class = ") {
-            if trap.name.is_empty() {
-                trap.name = rest.split(", IL").next().unwrap_or(rest).to_owned();
-            }
+        } else if let Some(rest) = text.strip_prefix("Exception class = ")
+            && trap.name.is_empty()
+        {
+            trap.name = rest.split(", IL").next().unwrap_or(rest).to_owned();
         }
         if let Some(wnr) = after(text, "WnR = ").and_then(|w| w.bytes().next()) {
             trap.fault.write = Some(wnr == b'1');

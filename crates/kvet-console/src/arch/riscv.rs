@@ -17,16 +17,16 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         .strip_prefix("epc : ")
         .map(|r| (true, r))
         .or_else(|| text.strip_prefix("ra : ").map(|r| (false, r)));
-    if let Some((is_pc, rest)) = place {
-        if rest.contains("+0x") {
-            let Some((mut frame, _)) = frame::parse(rest.trim(), Place::Trace) else { return Taken::No };
-            frame.line = line.number;
-            open.report.arch.get_or_insert(Arch::Riscv);
-            let section = open.section();
-            let slot = if is_pc { &mut section.ip } else { &mut section.lr };
-            slot.get_or_insert(frame);
-            return Taken::Facts;
-        }
+    if let Some((is_pc, rest)) = place
+        && rest.contains("+0x")
+    {
+        let Some((mut frame, _)) = frame::parse(rest.trim(), Place::Trace) else { return Taken::No };
+        frame.line = line.number;
+        open.report.arch.get_or_insert(Arch::Riscv);
+        let section = open.section();
+        let slot = if is_pc { &mut section.ip } else { &mut section.lr };
+        slot.get_or_insert(frame);
+        return Taken::Facts;
     }
     let mut given = Vec::new();
     if !pairs::each(text, |name, value| given.push((name.to_ascii_lowercase(), value))) {

@@ -9,33 +9,22 @@ use crate::text::{after, comm_pid, dec32, take_source};
 
 pub(crate) static FAMILY: Family = Family { anchors: &["BUG ", "BUG:"], begin, line };
 
-/// `BUG:` lines with words that only the kernel has (mm/memory.c, mm/page_alloc.c, fs/dcache.c, kernel/locking/spinlock_debug.c,
+/// `BUG:` lines that only the kernel prints: start, and what else they hold (mm/memory.c, mm/page_alloc.c, fs/dcache.c, kernel/locking/spinlock_debug.c,
 /// lib/smp_processor_id.c, kernel/workqueue.c, kernel/fork.c, and others).
-const KNOWN: &[&str] = &[
-    "Bad page state",
-    "Bad page map",
-    "Bad page cache",
-    "Bad rss-counter",
-    "non-zero pgtables_bytes",
-    "non-zero nr_ptes",
-    "Dentry ",
-    "using ",
-    "spinlock ",
-    "rwlock ",
-    "raw_spinlock",
-    "workqueue leaked",
-    "bad unlock",
-    "key ",
-    "MAX_",
-    "stack ",
-    "recent printk recursion",
-    "locking validator",
-    "warning: detected invalid",
-    "mutex ",
-    "rwsem",
-    "unexpected",
-    "sbflush",
-    "Unable to handle",
+const KNOWN: &[(&str, &str)] = &[
+    ("Bad page state in process ", ""),
+    ("Bad page map in process ", ""),
+    ("Bad page cache in process ", ""),
+    ("Bad rss-counter state mm:", ""),
+    ("non-zero pgtables_bytes on freeing mm", ""),
+    ("non-zero nr_ptes on freeing mm", ""),
+    ("Dentry ", "still in use"),
+    ("using ", " in preemptible ["),
+    ("spinlock ", " on CPU#"),
+    ("rwlock ", " on CPU#"),
+    ("workqueue leaked ", "0x"),
+    ("Unable to handle ", "kernel"),
+    ("unable to handle ", "kernel"),
 ];
 
 /// Complaints about firmware and hardware with which machines work well.
@@ -46,7 +35,7 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     for mark in ["kernel BUG at ", "Kernel BUG at ", "kernel BUG in "] {
         if let Some(rest) = text.strip_prefix(mark) {
             let mut start = Start::new(Kind::Bug, line, Sure::Certain);
-            start.report.source = take_source(rest).map(|s| s.0);
+            start.report.source = take_source(super::warning::without_condition(rest)).map(|s| s.0);
             if start.report.source.is_none() {
                 start.report.named = frame::at_start(rest).filter(|f| f.size.is_some());
             }
@@ -71,12 +60,13 @@ fn begin(line: &Line<'_>) -> Option<Start> {
             tail.strip_prefix('/').map(|f| frame::named(f.trim_end_matches(['!', '(', ')'])));
         return Some(start);
     }
-    let known = KNOWN.iter().any(|k| words.starts_with(k));
-    let mut start = Start::new(
-        Kind::Bug,
-        line,
-        if known || line.part.origin == Origin::Kernel { Sure::Kernel } else { Sure::Trace },
-    );
+    let known = KNOWN.iter().any(|(start, with)| words.starts_with(start) && words.contains(with));
+    let sure = match line.part.origin {
+        _ if known => Sure::Certain,
+        Origin::Kernel => Sure::Kernel,
+        _ => Sure::Trace,
+    };
+    let mut start = Start::new(Kind::Bug, line, sure);
     describe(words, &mut start);
     Some(start)
 }

@@ -21,7 +21,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         return time.ends_with("seconds.").then_some(start);
     };
     // `... is blocked on a mutex likely owned by ...` says more of a task that was named before.
-    let at = rest.find(" blocked ").filter(|at| rest[*at..].contains(" for more than "))?;
+    let wrapped =
+        [" blocked for", " blocked for more", " blocked for more than"].iter().any(|w| rest.ends_with(w));
+    let at = rest.find(" blocked ").filter(|at| wrapped || rest[*at..].contains(" for more than "))?;
     let mut start = Start::new(Kind::HungTask, line, Sure::Certain);
     if let Some((comm, pid)) = comm_pid(&rest[..at], ':') {
         start.report.comm = Some(comm.to_owned());

@@ -57,11 +57,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         return None;
     }
     let mut start = Start::new(Kind::Lockdep, line, Sure::Certain);
-    if task {
-        if let Some((comm, pid)) = comm_pid(before(rest, " "), '/') {
-            start.report.comm = Some(comm.to_owned());
-            start.report.pid = Some(pid);
-        }
+    if task && let Some((comm, pid)) = comm_pid(before(rest, " "), '/') {
+        start.report.comm = Some(comm.to_owned());
+        start.report.pid = Some(pid);
     }
     Some(start)
 }
@@ -113,7 +111,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     // `ffff8880 (lock){+.+.}-{3:3}, at: f+0x1/0x2`: the lock wanted, then the lock held.
     if text.contains(", at: ") && text.contains('{') && !text.starts_with('#') {
-        if open.report.named.is_none() {
+        if open.report.named.as_ref().is_none_or(|f| f.symbol.is_empty()) {
             open.report.named = frame::after_mark(text, ", at: ");
         }
         open.detail(line);
@@ -124,12 +122,11 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         && open.last_text.ends_with(" at:")
         && open.sections.len() == 1
         && !open.has_place()
+        && let Some((place, _)) = frame::parse(text, frame::Place::Anywhere)
     {
-        if let Some((place, _)) = frame::parse(text, frame::Place::Anywhere) {
-            open.report.named = Some(place);
-            open.detail(line);
-            return Taken::Detail;
-        }
+        open.report.named = Some(place);
+        open.detail(line);
+        return Taken::Detail;
     }
     // Each way in which a lock was taken before has a trace.
     if text.ends_with(" at:") && !open.sections.iter().any(|s| s.title == "stack backtrace:") {

@@ -89,7 +89,7 @@ pub(crate) fn parse_trap(text: &str) -> Option<Trap> {
     let head = head.split_once("): ").map_or(head, |(_, h)| h);
     let known = NAMES.iter().any(|n| head.starts_with(n));
     let coded = head.rsplit_once(": ").is_some_and(|(_, code)| code.len() >= 4 && hex(code).is_some());
-    if !known && !(coded || text[close + 1..].starts_with(':')) {
+    if !(known || coded || text[close + 1..].starts_with(':')) {
         return None;
     }
     let mut trap = Trap { counter: Some(counter), ..Trap::default() };
@@ -146,11 +146,7 @@ fn kind(trap: &Trap, text: &str) -> Kind {
         Kind::DoubleFault
     } else if has("BUG") || has("Kernel bug detected") {
         Kind::Bug
-    } else if name == "Oops"
-        && (trap.error_code.is_some_and(|c| c != 0) || !text.starts_with("Internal"))
-        && !text.starts_with("Oops[")
-        && !text.starts_with("Oops [")
-    {
+    } else if name == "Oops" && trap.error_code.is_some_and(|c| c != 0 || text.starts_with("Oops: ")) {
         // x86 prints the page fault's error code so, arm64 the ESR.
         Kind::PageFault
     } else {
@@ -247,11 +243,12 @@ pub(crate) fn decode(report: &mut crate::report::Report, text: &str) {
     let x86_oops =
         text.starts_with("Oops: ") && report.arch != Some(Arch::S390) && report.arch != Some(Arch::Powerpc);
     let Some(trap) = &mut report.trap else { return };
-    if x86_oops && trap.name == "Oops" {
-        if let Some(code) = trap.error_code {
-            x86::decode_error(trap, code);
-            trap.vector = Some(14);
-        }
+    if x86_oops
+        && trap.name == "Oops"
+        && let Some(code) = trap.error_code
+    {
+        x86::decode_error(trap, code);
+        trap.vector = Some(14);
     }
 }
 

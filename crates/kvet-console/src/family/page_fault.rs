@@ -99,11 +99,11 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         describe(text, open.report.trap.get_or_insert_with(Trap::default));
         return Taken::Headline;
     }
-    if let Some(rest) = text.strip_prefix("IP: ") {
-        if let Some(frame) = frame::at_start(rest).filter(|f| f.symbol.is_empty()) {
-            open.section().ip.get_or_insert(frame);
-            return Taken::Facts;
-        }
+    if let Some(rest) = text.strip_prefix("IP: ")
+        && let Some(frame) = frame::at_start(rest).filter(|f| f.symbol.is_empty())
+    {
+        open.section().ip.get_or_insert(frame);
+        return Taken::Facts;
     }
     super::detail_of(
         open,

@@ -14,6 +14,8 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     let body = body.strip_prefix("INFO: ").unwrap_or(body);
     let stall = body.contains("self-detected stall on CPU")
         || body.contains("detected stalls on CPU")
+        || body.ends_with("detected stalls on")
+        || body.ends_with("self-detected stall on")
         || body.contains("detected expedited stalls on CPU")
         || body.contains("detected stall on CPU")
         || body.contains("detected stall, but suppressed")

@@ -21,11 +21,11 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         let mut start = Start::new(Kind::StackOverflow, line, Sure::Certain);
         let trap = start.report.trap.get_or_insert_with(Trap::default);
         trap.address = after(words, "hit at ").and_then(take_hex).map(|a| a.0);
-        if let Some((low, high)) = between(words, "(stack is ", ")").and_then(|b| b.split_once("..")) {
-            if let (Some(low), Some(high)) = (take_hex(low), take_hex(high)) {
-                let name = words.split(' ').next().filter(|w| *w != "stack").unwrap_or("task");
-                start.report.stacks.push((name.to_ascii_lowercase(), low.0, high.0));
-            }
+        if let Some((low, high)) = between(words, "(stack is ", ")").and_then(|b| b.split_once(".."))
+            && let (Some(low), Some(high)) = (take_hex(low), take_hex(high))
+        {
+            let name = words.split(' ').next().filter(|w| *w != "stack").unwrap_or("task");
+            start.report.stacks.push((name.to_ascii_lowercase(), low.0, high.0));
         }
         return Some(start);
     }

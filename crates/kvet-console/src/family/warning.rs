@@ -27,7 +27,8 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         return Some(start);
     }
     if STACK.iter().any(|s| rest.starts_with(s)) {
-        return Some(Start::new(Kind::Warning, line, Sure::Kernel));
+        let sure = if rest.contains(" has bad ") { Sure::Certain } else { Sure::Kernel };
+        return Some(Start::new(Kind::Warning, line, sure));
     }
     // Any other `WARNING:` is as often harmless advice; a trace decides.
     (line.part.origin == Origin::Kernel && rest.len() > 2)
@@ -45,6 +46,7 @@ fn old(rest: &str, line: &Line<'_>) -> Option<Start> {
     let report = &mut start.report;
     report.cpu = rest.strip_prefix("CPU: ").and_then(dec32);
     report.pid = after(rest, "PID: ").and_then(dec32);
+    let place = without_condition(place);
     let Some((source, tail)) = take_source(place) else {
         report.named = frame::at_start(place).filter(|f| f.size.is_some());
         who_of(place, report);
@@ -57,7 +59,8 @@ fn old(rest: &str, line: &Line<'_>) -> Option<Start> {
 
 /// `file:line at f+0x1/0x2 [mod], CPU#0: comm/1`.
 fn new(rest: &str, line: &Line<'_>) -> Option<Start> {
-    // `WARNING: [#1]`-like counters never stood here; a word before the file does (`WARNING: slab: file:line`): not the kernel's.
+    let rest = without_condition(rest);
+    // A word before the file (`WARNING: slab: file:line`) is not the kernel's.
     let (source, tail) = take_source(rest)?;
     let place = tail.strip_prefix(" at ")?;
     let mut start = Start::new(Kind::Warning, line, Sure::Certain);
@@ -66,6 +69,15 @@ fn new(rest: &str, line: &Line<'_>) -> Option<Start> {
     report.named = frame::at_start(place);
     who_of(place, report);
     (report.cpu.is_some() || report.named.as_ref().is_some_and(|f| f.size.is_some())).then_some(start)
+}
+
+/// CONFIG_DEBUG_BUGVERBOSE_DETAILED (6.18) puts the condition in front of the file: `[a[i] > b] fs/x.c:12`.
+pub(crate) fn without_condition(rest: &str) -> &str {
+    if !rest.starts_with('[') {
+        return rest;
+    }
+    let ends = rest.match_indices("] ").take(16).map(|(at, _)| &rest[at + 2..]);
+    ends.filter(|file| take_source(file).is_some()).last().unwrap_or(rest)
 }
 
 /// `CPU#0: comm/1`.

@@ -63,7 +63,9 @@ fn plain_date(text: &str) -> Option<&str> {
 fn has_tag(text: &str) -> bool {
     let Some(rest) = iso(text) else { return false };
     let mut words = rest.split(' ');
-    let tagged = |w: &str| w.ends_with(':') && !w.starts_with('[') && w.len() > 1;
+    let tagged = |w: &str| {
+        w == "kernel:" || w.strip_suffix("]:").is_some_and(|w| w.contains('[') && !w.starts_with('['))
+    };
     words.next().is_some_and(tagged) || words.next().is_some_and(tagged)
 }
 

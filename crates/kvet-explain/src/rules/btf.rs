@@ -61,7 +61,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     }
     let datasec = entry.as_ref().is_some_and(|entry| entry.contains("offset"));
     let zero_size = datasec && check.as_deref() == Some("Invalid offset");
-    let people = zero_size.then(|| prose(case, &mut evidence)).unwrap_or(false);
+    let people = zero_size && prose(case, &mut evidence);
     let whole = "It is the kernel's own BTF that is refused, and every module's with it: all of BPF is dead on this kernel, not only this module.";
     let first = if datasec {
         whole

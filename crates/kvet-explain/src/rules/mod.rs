@@ -1,6 +1,6 @@
 //! Diagnoses: one rule a file.
 //!
-//! A rule is a function from a [`Case`] to a [`Diagnosis`], or to nothing when its evidence is not there. [`RULES`]
+//! A rule is a function from a [`Case`] to a [`Diagnosis`], or to nothing when its evidence is not there. `RULES`
 //! lists them, the most telling first; the first that speaks is the diagnosis. Adding one is a file and a line.
 
 mod access;

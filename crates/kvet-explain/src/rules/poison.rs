@@ -52,7 +52,7 @@ fn poison(value: u64) -> Option<&'static Poison> {
     }
     // The upper bytes of a repeated byte survive a small offset.
     let high = value >> 16;
-    let repeated = |byte: u64| byte * 0x0001_0101_0101_0101 & 0xffff_ffff_ffff;
+    let repeated = |byte: u64| (byte * 0x0001_0101_0101_0101) & 0xffff_ffff_ffff;
     match high {
         _ if high == repeated(0x6b) => Some(&FREED),
         _ if high == repeated(0x5a) => Some(&INUSE),

@@ -1,7 +1,7 @@
 //! One frame: its address, its line, and whether this kernel can have it.
 
 use kvet_console::Frame;
-use kvet_image::{Image, Kind, SourceLine, VirtAddr};
+use kvet_image::{Arch, Image, Kind, SourceLine, VirtAddr};
 use kvet_tables::disasm::{self, Before};
 use kvet_tables::sites::Sites;
 
@@ -129,8 +129,10 @@ impl ResolvedFrame {
 
 /// What stands before a frame's address.
 enum Checked {
-    /// It can be what it claims to be; whether as a return address.
+    /// It can be what it claims to be; whether as an address after a call or an int3.
     Yes { returns: bool },
+    /// An address one byte into code that is patched by way of an int3: that one trapped.
+    Int3,
     /// It cannot.
     No(Verdict),
 }
@@ -165,10 +167,15 @@ fn resolve(image: &Image, kernel: Option<&Image>, frame: &Frame, role: Role) -> 
     }
     let fitting = candidates.iter().filter(|c| fit(c).0 == best);
     let (mut places, mut refused) = (Vec::new(), None);
+    let mut role = role;
     for candidate in fitting {
         match check(image, kernel, frame, role, candidate) {
             Checked::Yes { returns } => {
                 places.push(place(image, frame, candidate, best, returns));
+            }
+            Checked::Int3 => {
+                role = Role::AfterInt3;
+                places.push(place(image, frame, candidate, best, true));
             }
             Checked::No(verdict) => {
                 let wrong = || place(image, frame, candidate, best, role == Role::Return);
@@ -242,6 +249,11 @@ fn check(
         (Role::Return, Some(Before::Start)) => Checked::No(Verdict::NoCall { before: String::new() }),
         (Role::Return, Some(Before::Other(before))) => Checked::No(Verdict::NoCall { before }),
         (Role::Return, Some(Before::Inside { .. })) => Checked::No(Verdict::NoCall { before: String::new() }),
+        (Role::Unknown, Some(Before::Inside { instruction }))
+            if instruction.0 + 1 == addr.0 && patched() && image.arch() == Arch::X86_64 =>
+        {
+            Checked::Int3
+        }
         (Role::Unknown, Some(_)) => Checked::Yes { returns: false },
     }
 }

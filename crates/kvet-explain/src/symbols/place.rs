@@ -142,7 +142,8 @@ fn last_before<'i>(image: &'i Image, section: &Section, addr: VirtAddr) -> Optio
     let near = (after.saturating_sub(NEAR)..after).rev().filter_map(|i| table.get(i));
     let mut first = None;
     for symbol in near.take_while(|s| s.addr >= section.addr).filter(|s| !is_marker(s.name)) {
-        if symbol.kind != SymbolKind::Other {
+        // Assembler code that is no C function has a size and no type (SYM_CODE_START).
+        if symbol.kind != SymbolKind::Other || symbol.size != 0 {
             return Some(symbol);
         }
         first = first.or(Some(symbol));

@@ -101,6 +101,31 @@ fn the_static_key_storm_names_the_key() {
     assert_eq!(words.collect::<Vec<_>>(), [("jump-labels", "the key is on: a nop")]);
 }
 
+/// The whole log through the parser: somewhere in the stall's report stands the interrupted place, with its key.
+#[test]
+fn the_parsed_storm_has_the_key_and_is_from_this_kernel() {
+    let Some(kernel) = file("KVET_KERNELS", &format!("{RELEASE}.vmlinux")) else { return };
+    let Some(path) = file("KVET_CORPUS", "console/qemu72-stale-int3-static-key-storm.log") else { return };
+    let log = kvet_console::parse(&std::fs::read(path).unwrap());
+    let image = Image::open(&kernel).unwrap();
+    let symbolizer = Symbolizer::new(&image);
+    let resolved: Vec<Resolved> = log.reports.iter().map(|r| symbolizer.report(r)).collect();
+    let mut keys = Vec::new();
+    for one in &resolved {
+        let codes = one.code.iter().chain(one.traces.iter().filter_map(|t| t.code.as_ref()));
+        for site in codes.flat_map(|c| &c.sites) {
+            if let Site::JumpLabel { key, .. } = &site.site {
+                keys.extend(key.name.clone());
+            }
+        }
+    }
+    assert!(keys.iter().any(|k| k == "timers_migration_enabled"), "{keys:?} {:#?}", log.reports);
+    let same = symbolizer.same_kernel(&log, &resolved);
+    eprintln!("{}", same.why);
+    assert_eq!((same.answer, same.refuted()), (Same::Yes, 0), "{}", same.why);
+    assert!(same.checked > 20 && same.code.0 >= 3 && same.code.1 == 0, "{same:?}");
+}
+
 #[test]
 fn every_frame_of_the_real_logs_is_there() {
     let Some(kernel) = file("KVET_KERNELS", &format!("{RELEASE}.vmlinux")) else { return };
@@ -380,4 +405,37 @@ fn replacements_and_vectors_are_placed() {
     eprintln!("{}", placed.sentence);
     let init = image.section(".init.text").unwrap().addr;
     assert_eq!(symbolizer.place_link(VirtAddr(init.0 + 64)).what, What::Init);
+}
+
+/// All that a `sysrq t` showed of a Debian kernel with a module's thread among its tasks: every reliable frame fits,
+/// the module's with its own file's sizes.
+#[test]
+fn every_frame_of_all_tasks_fits_modules_too() {
+    let Some(kernel) = file("KVET_KERNELS", "6.1.0-56-amd64.vmlinux") else { return };
+    let Some(debug) = file("KVET_KERNELS", "6.1.0-56-amd64.debug") else { return };
+    let image = Image::open_with_debug(&kernel, &debug).unwrap();
+    let find = |wanted: &ModuleWanted<'_>| {
+        let name = format!("{}.ko", wanted.name);
+        std::env::var_os("KVET_MODULES").and_then(|dirs| {
+            let all = std::env::split_paths(&dirs).filter(|d| d.ends_with(wanted.release.unwrap_or("")));
+            let found = all.map(|d| d.join("kernel/net/core").join(&name)).find(|p| p.exists())?;
+            Image::open(&found).ok()
+        })
+    };
+    let symbolizer = Symbolizer::new(&image).with_finder(find);
+    let frames: Vec<Frame> = include_str!("../../testdata/symbols/6.1.0-56-amd64-all-tasks.txt")
+        .lines()
+        .filter_map(frame)
+        .collect();
+    let start = std::time::Instant::now();
+    let mut modules = 0;
+    for frame in frames.iter().filter(|f| f.reliable) {
+        let resolved = symbolizer.frame(frame, Role::Return);
+        match (&resolved.verdict, &frame.module) {
+            (Verdict::NoModule, Some(name)) => eprintln!("skipped: KVET_MODULES has no {name}"),
+            (Verdict::Fits, module) => modules += usize::from(module.is_some()),
+            _ => panic!("{frame:?} {resolved:?}"),
+        }
+    }
+    eprintln!("{} frames, {modules} of modules, in {:?}", frames.len(), start.elapsed());
 }

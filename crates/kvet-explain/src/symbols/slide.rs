@@ -75,8 +75,8 @@ pub(crate) fn of_frames<'f>(
 
 fn is_plausible(arch: Arch, by: u64) -> bool {
     match arch {
-        Arch::X86_64 => by % X86_ALIGN == 0 && by < X86_RANGE,
-        Arch::Arm64 => by % ARM64_ALIGN == 0,
+        Arch::X86_64 => by.is_multiple_of(X86_ALIGN) && by < X86_RANGE,
+        Arch::Arm64 => by.is_multiple_of(ARM64_ALIGN),
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 
 /// A report with nothing in it.
 pub(crate) fn report() -> Report {
-    Report::new(Kind::Oops, String::new())
+    Report::new(Kind::Oops, "")
 }
 
 const TEXT: u64 = 0xffff_ffff_8100_0000;

@@ -175,8 +175,7 @@ fn functions(dwarf: &gimli::Dwarf<Slice<'_>>, unit: &Unit<'_>) -> Vec<FunctionRa
     let mut budget = Budget::default();
     let mut from = None;
     let mut entry = Entry::null();
-    'restart: loop {
-        let Ok(mut entries) = unit.entries_raw(from) else { break };
+    'restart: while let Ok(mut entries) = unit.entries_raw(from) {
         while !entries.is_empty() && !budget.is_spent() {
             match entries.read_entry(&mut entry) {
                 Ok(true) => {}

@@ -1,6 +1,6 @@
 //! User spaces of a few hundred bytes, made here: they say that the boot came so far, and power off.
 //!
-//! A program is written once, as system calls with constant arguments and counted loops ([`Program`]); `x86.rs`
+//! A program is written once, as system calls with constant arguments and counted loops (`Program`); `x86.rs`
 //! and `arm64.rs` turn it into instructions, `elf.rs` into a static executable and `cpio.rs` into an initramfs.
 
 mod arm64;

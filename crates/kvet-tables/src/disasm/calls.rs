@@ -1,6 +1,6 @@
 //! Instructions around an address: is it a boundary, does a call stand before it, which instruction is it.
 
-use iced_x86::{Decoder, DecoderError, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 use kvet_image::{Arch, Image, VirtAddr};
 
 use super::{arm64, x86};
@@ -110,11 +110,8 @@ fn walk(image: &Image, start: VirtAddr, until: VirtAddr, mut visit: impl FnMut(&
     let mut instruction = Instruction::default();
     while decoder.can_decode() && decoder.position() < length {
         decoder.decode_out(&mut instruction);
+        // Data in text ends what is known: where code goes on after it cannot be told.
         if instruction.is_invalid() {
-            if decoder.last_error() != DecoderError::NoMoreBytes {
-                // `ud2` and what compilers place after it decode; data in text does not, and ends what we know.
-                return;
-            }
             return;
         }
         if !visit(&instruction) {

@@ -4,7 +4,7 @@
 //! 6.1 to 7.3. A site's memory is accepted when it is what the site's table can make of it; that an address lies in a
 //! site explains nothing by itself.
 
-use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{FlowControl, Instruction, Mnemonic, Register};
 use kvet_image::{Arch, Image, VirtAddr};
 
 use super::{Site, SiteAt, Sites};
@@ -300,34 +300,11 @@ fn same_code(a: &[Instruction], b: &[Instruction]) -> bool {
     let same = a.iter().filter(|i| !is_nop(i)).all(|x| {
         b.next().is_some_and(|y| match (relative_target(x), relative_target(y)) {
             (Some(p), Some(q)) => p == q && x.mnemonic() == y.mnemonic(),
-            (None, None) => x == y && x.immediate_or_zero() == y.immediate_or_zero(),
+            (None, None) => x == y,
             _ => false,
         })
     });
     same && b.next().is_none()
-}
-
-trait ImmediateOrZero {
-    fn immediate_or_zero(&self) -> u64;
-}
-
-impl ImmediateOrZero for Instruction {
-    fn immediate_or_zero(&self) -> u64 {
-        let immediate = |kind: OpKind| {
-            matches!(
-                kind,
-                OpKind::Immediate8
-                    | OpKind::Immediate16
-                    | OpKind::Immediate32
-                    | OpKind::Immediate64
-                    | OpKind::Immediate8to16
-                    | OpKind::Immediate8to32
-                    | OpKind::Immediate8to64
-                    | OpKind::Immediate32to64
-            )
-        };
-        (0..self.op_count()).find(|i| immediate(self.op_kind(*i))).map_or(0, |i| self.immediate(i))
-    }
 }
 
 fn static_call(image: &Image, live: &[Instruction]) -> Option<String> {

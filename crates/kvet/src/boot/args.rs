@@ -229,11 +229,11 @@ impl FromStr for Confident {
 /// `0.01` or `1%`, above 0 and below 1.
 fn fraction(text: &str) -> Result<f64, String> {
     let (number, scale) = match text.strip_suffix('%') {
-        Some(number) => (number, 0.01),
+        Some(number) => (number, 100.0),
         None => (text, 1.0),
     };
     let value: f64 = number.trim().parse().map_err(|_| format!("{text}: is no number"))?;
-    let value = value * scale;
+    let value = value / scale;
     if value > 0.0 && value < 1.0 { Ok(value) } else { Err(format!("{text}: is not between 0 and 1")) }
 }
 

@@ -6,7 +6,7 @@ use kvet_lab::stats::Rate;
 pub fn percent(share: f64) -> String {
     let p = share * 100.0;
     match p {
-        p if p == 0.0 => "0 %".into(),
+        0.0 => "0 %".into(),
         p if p >= 99.95 => "100 %".into(),
         p if p >= 9.95 => format!("{p:.0} %"),
         p if p >= 0.995 => format!("{p:.1} %"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use kvet_explain::symbols::{ModuleWanted, Symbolizer};
+use kvet_explain::symbols::{DebugFrom, ModuleWanted, Symbolizer};
 use kvet_image::Image;
 use kvet_tables::Context;
 
@@ -25,6 +25,9 @@ impl Kernel {
         if let Some(debug) = &args.debug {
             let debug = Image::open(debug).map_err(|error| format!("--debug {error}"))?;
             image.attach_debug(debug).map_err(|error| format!("--debug {error}"))?;
+        } else if let DebugFrom::Nowhere(tried) = super::debug_file::attach(&mut image) {
+            // Lines are a bonus: names and tables come from the kernel itself.
+            tried.iter().for_each(|why| eprintln!("kvet explain: no source lines from {why}"));
         }
         let image: &'static Image = Box::leak(Box::new(image));
         let mut symbols = Symbolizer::new(image);

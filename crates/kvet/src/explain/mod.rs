@@ -1,5 +1,6 @@
 //! `kvet explain`: from arguments to logs, to reports with their meaning, to a renderer.
 
+mod debug_file;
 mod excerpt;
 mod input;
 mod kernel;
@@ -118,7 +119,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
 
 /// Every log, in order; several are worked on at once.
 fn outcomes(paths: &[PathBuf], kernel: Option<&Kernel>) -> Result<Vec<Outcome>, String> {
-    if let [] = paths {
+    if paths.is_empty() {
         let (path, input) = default_input()?;
         return Ok(vec![Ok(explain(&path, input, kernel).map_err(|error| error.to_string())?)]);
     }

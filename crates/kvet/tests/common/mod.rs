@@ -1,5 +1,7 @@
 //! The built binary, and small kernel files made up for it.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -1,5 +1,8 @@
 //! The streaming parser: bytes in, events out, a log at the end.
 
+mod boots;
+mod dump;
+
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -8,13 +11,13 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::anchors::ANCHORS;
 use crate::body;
-use crate::boot::{self, Begin, Going};
+use crate::boot::Going;
 use crate::family::{self, Family, Start, Sure};
 use crate::line::{self, Line, MAX_LINE, Origin, Part};
 use crate::open::{Open, Role, Taken};
 use crate::prefix::pstore::{self, Dump};
 use crate::relate::{self, Relation};
-use crate::report::{Event, Kind, Log, Phase, Report, Span};
+use crate::report::{Event, Kind, Log, Phase, Report};
 
 /// Reports kept when nothing else is said.
 const MAX_REPORTS: usize = 20_000;
@@ -24,6 +27,9 @@ const MAX_OPEN: usize = 64;
 const MAX_TAKEN: u32 = 50_000;
 /// Bytes kept of what was skipped, to know a boot's last line.
 const TAIL: usize = 4096;
+
+/// A boot's last line: text, number, seconds since boot.
+type LastLine = (String, u64, Option<f64>);
 
 /// Reads a console log piece by piece.
 ///
@@ -230,37 +236,6 @@ impl Scanner {
         self.one_line(block, at, end);
     }
 
-    fn dump_grows(&mut self, by: usize) {
-        let full = self.dump.as_mut().is_some_and(|d| {
-            d.size += by;
-            d.size > pstore::MAX_DUMP
-        });
-        if full {
-            self.end_dump();
-        }
-    }
-
-    /// Reads the parts of a dump, oldest first.
-    fn end_dump(&mut self) {
-        let Some(mut dump) = self.dump.take() else { return };
-        let (offset, number) = (self.offset, self.number);
-        dump.parts.sort_by_key(|p| std::cmp::Reverse(p.number));
-        for part in dump.parts {
-            (self.offset, self.number) = (part.offset, part.line);
-            let mut at = 0;
-            while at < part.bytes.len() {
-                let limit = part.bytes.len().min(at + MAX_LINE);
-                let end = memchr(b'\n', &part.bytes[at..limit]).map_or(limit, |i| at + i + 1);
-                self.one_line(&part.bytes, at, end);
-                at = end;
-            }
-        }
-        (self.offset, self.number) = (offset, number);
-        for open in std::mem::take(&mut self.open) {
-            self.close(open);
-        }
-    }
-
     /// Reads one physical line, `block[at..end]`.
     fn one_line(&mut self, block: &[u8], at: usize, end: usize) {
         let raw = &block[at..end];
@@ -299,10 +274,13 @@ impl Scanner {
             self.user_space_begins(line);
             // The beginning of a boot has closed what was open.
             let here = here.filter(|i| *i < self.open.len());
-            if here.is_some_and(|i| self.rejoin(i, line)) {
+            let headline = anchored.then(|| family::begin(line)).flatten();
+            let sure = headline.as_ref().is_some_and(|h| h.0.sure != Sure::Trace);
+            // A line without a time stamp, in a report that has them, is the rest of another one before it is anything else.
+            if !sure && here.is_some_and(|i| self.open[i].last_stamped && self.rejoin(i, line)) {
                 return;
             }
-            if let Some((start, family)) = anchored.then(|| family::begin(line)).flatten() {
+            if let Some((start, family)) = headline {
                 self.headline(start, family, line, here);
                 return;
             }
@@ -331,6 +309,10 @@ impl Scanner {
         let open = &mut self.open[index];
         let taken = if open.taken < MAX_TAKEN { body::read(open, line) } else { Taken::No };
         if taken == Taken::No {
+            if !open.last_stamped && self.rejoin(index, line) {
+                return;
+            }
+            let open = &mut self.open[index];
             open.strange = open.strange.saturating_add(1);
             open.adjacent = false;
             return;
@@ -359,6 +341,15 @@ impl Scanner {
     fn headline(&mut self, start: Start, family: &'static Family, line: &Line<'_>, here: Option<usize>) {
         for open in &mut self.open {
             open.strange = open.strange.saturating_add(1);
+        }
+        // A program that dies while the kernel speaks does not end what the kernel says.
+        if start.report.kind == Kind::UserSpace && !self.open.is_empty() {
+            if start.sure == Sure::Certain {
+                let mut report = start.report;
+                report.boot = self.log.boots.len();
+                self.close(Open::new(report, family, line));
+            }
+            return;
         }
         if let Some(index) = here {
             let relation = relate::relate(&self.open[index], &start, line);
@@ -431,10 +422,10 @@ impl Scanner {
         open.unproven = sure == Sure::Trace;
         open.remember(line, Taken::Headline);
         self.open.push(open);
-        if sure == Sure::Lone {
-            if let Some(open) = self.open.last_mut() {
-                open.report.cut = false;
-            }
+        if sure == Sure::Lone
+            && let Some(open) = self.open.last_mut()
+        {
+            open.report.cut = false;
         }
         self.announce(self.open.len() - 1);
     }
@@ -572,7 +563,10 @@ impl Scanner {
             }
             Taken::Detail => {
                 open.report.details.pop();
-                open.detail(&joined);
+                let taken = body::read(open, &joined);
+                if taken == Taken::No {
+                    open.detail(&joined);
+                }
                 Taken::Detail
             }
             _ => body::read(open, &joined),
@@ -584,216 +578,6 @@ impl Scanner {
         open.remember(&joined, taken);
         true
     }
-
-    // ---- boots
-
-    fn note_boot(&mut self, line: &Line<'_>, before: &[u8]) {
-        if let Some(begin) = boot::begins(line) {
-            self.boot_begins(begin, line, before);
-        }
-        if let Some(going) = &mut self.going {
-            let repeats = going.mark(line, self.doubt.as_ref().map(|d| &d.0));
-            match repeats {
-                Some(true) => self.replay(line),
-                Some(false) => self.no_replay(),
-                None => {}
-            }
-        }
-        if let Some(going) = &mut self.going {
-            if going.note(line) {
-                if going.init_started {
-                    self.slow_lines = self.slow_lines.max(64);
-                }
-                let phase = going.boot.phase.clone();
-                if let Some(events) = &mut self.events {
-                    events.push(Event::Phase(phase));
-                }
-            }
-        }
-    }
-
-    fn boot_begins(&mut self, begin: Begin, line: &Line<'_>, before: &[u8]) {
-        if let Some(going) = &self.going {
-            // `Booting the kernel.`, `Booting Linux on physical CPU`, the banner: one beginning.
-            if going.beginning.is_some_and(|b| b < begin) {
-                if let Some(going) = &mut self.going {
-                    going.beginning = Some(begin);
-                }
-                return;
-            }
-            if begin == Begin::Decompressor && going.beginning == Some(Begin::Decompressor) {
-                return;
-            }
-            if going.replaying || self.is_replay(line, before) {
-                let again = begin < Begin::Banner;
-                if let Some(going) = &mut self.going {
-                    going.replaying = again;
-                }
-                return;
-            }
-        }
-        let last = self.last_line(before);
-        let user_space = last.is_none() && self.user_space_before(before);
-        if self.going.is_none() && (last.is_some() || user_space) {
-            let mut going = Going::default();
-            going.boot.span =
-                Span { start: 0, end: line.start, first_line: 1, last_line: line.number.saturating_sub(1) };
-            if user_space {
-                going.boot.phase = Phase::UserSpace;
-            }
-            self.going = Some(going);
-        }
-        for open in std::mem::take(&mut self.open) {
-            self.close(open);
-        }
-        self.begin_boot(line, Some((begin, last)));
-    }
-
-    /// Begins a boot; the one before it ends.
-    fn begin_boot(&mut self, line: &Line<'_>, mark: Option<(Begin, Option<(String, u64, Option<f64>)>)>) {
-        let mut new = Going::default();
-        new.boot.span =
-            Span { start: line.start, end: line.end, first_line: line.number, last_line: line.number };
-        let (begin, last) = mark.map_or((None, None), |(b, l)| (Some(b), l));
-        new.beginning = begin;
-        match begin {
-            Some(Begin::Decompressor) => new.boot.phase = Phase::Firmware,
-            Some(_) => new.boot.phase = Phase::Early,
-            None => {
-                new.boot.span.start = 0;
-                new.boot.span.first_line = 1;
-            }
-        }
-        self.no_replay();
-        if let Some(mut old) = self.going.take() {
-            let same = old.boot.banner.as_deref() == Some(line.text()) && !old.marks.is_empty();
-            let before = same.then(|| old.clone());
-            old.boot.span.end = line.start.max(old.boot.span.start);
-            old.boot.span.last_line = line.number.saturating_sub(1).max(old.boot.span.first_line);
-            if old.init_started && old.boot.phase == Phase::Init {
-                old.boot.phase = Phase::UserSpace;
-            }
-            let silent = !old.announced_end && !old.panicked && line.part.quote == 0;
-            let index = self.log.boots.len();
-            let phase = old.boot.phase.clone();
-            let died = self.log.reports.iter().rev().take_while(|r| r.boot == index).any(relate::is_fatal);
-            self.log.boots.push(old.end(true, last.clone()));
-            let report = (silent && !died).then(|| {
-                let mut report = Report::new(Kind::Reset, line.text());
-                report.span = Span {
-                    start: line.start,
-                    end: line.end,
-                    first_line: line.number,
-                    last_line: line.number,
-                };
-                report.boot = index;
-                report.phase = phase;
-                if let Some((text, number, timestamp)) = last {
-                    report.details.push((number, text));
-                    report.timestamp = timestamp;
-                }
-                report
-            });
-            match before {
-                Some(before) => self.doubt = Some((before, report)),
-                None => {
-                    if let Some(report) = report {
-                        self.keep_report(report, false);
-                    }
-                }
-            }
-        }
-        self.going = Some(new);
-        if let Some(events) = &mut self.events {
-            events.push(Event::Boot(self.log.boots.len()));
-        }
-    }
-
-    /// The boot that seemed to begin is the one before, printed again.
-    fn replay(&mut self, line: &Line<'_>) {
-        let Some((old, _)) = self.doubt.take() else { return };
-        self.log.boots.pop();
-        self.going = Some(old);
-        if let Some(going) = &mut self.going {
-            going.boot.span.end = line.end;
-        }
-    }
-
-    /// The boot that began is another one.
-    fn no_replay(&mut self) {
-        if let Some((_, Some(report))) = self.doubt.take() {
-            self.keep_report(report, false);
-        }
-    }
-
-    /// A console that is registered late prints the log from its beginning again; so does `dmesg`.
-    fn is_replay(&self, line: &Line<'_>, before: &[u8]) -> bool {
-        let Some(going) = &self.going else { return false };
-        if line.text().starts_with("Linux version ") && going.boot.banner.as_deref() != Some(line.text()) {
-            return false;
-        }
-        self.last_line(before).is_some_and(|(text, ..)| {
-            (text.contains("console [") && text.contains(" enabled"))
-                || (text.contains("bootconsole [") && text.contains("disabled"))
-        })
-    }
-
-    /// The first line after `Run /init as init process` and its arguments is user space's time.
-    fn user_space_begins(&mut self, line: &Line<'_>) {
-        let Some(going) = &mut self.going else { return };
-        if !going.init_started || going.boot.phase != Phase::Init {
-            return;
-        }
-        let text = line.text();
-        let still = text.is_empty()
-            || text.ends_with(" as init process")
-            || text.starts_with("with arguments:")
-            || text.starts_with("with environment:")
-            || text.starts_with('/')
-            || (text.contains('=') && !text.contains(' '));
-        if !still {
-            going.boot.phase = Phase::UserSpace;
-            self.slow_lines = 0;
-            if let Some(events) = &mut self.events {
-                events.push(Event::Phase(Phase::UserSpace));
-            }
-        }
-    }
-
-    /// The last line of the kernel before here: text, number, time.
-    fn last_line(&self, before: &[u8]) -> Option<(String, u64, Option<f64>)> {
-        let here = if before.is_empty() { self.number } else { self.number.saturating_sub(1) };
-        search_back(before, here).or_else(|| search_back(&self.tail, self.tail_line))
-    }
-
-    fn user_space_before(&self, before: &[u8]) -> bool {
-        let shows = |bytes: &[u8]| {
-            let from = bytes.len().saturating_sub(TAIL);
-            bytes[from..].split(|b| *b == b'\n').any(|raw| boot::shows_user_space(&line::clean_line(raw)))
-        };
-        shows(before) || shows(&self.tail)
-    }
-}
-
-/// The last line in `bytes` that bears printk's mark.
-fn search_back(bytes: &[u8], mut number: u64) -> Option<(String, u64, Option<f64>)> {
-    let from = bytes.len().saturating_sub(4 * TAIL);
-    let mut rest = bytes[from..].strip_suffix(b"\n").unwrap_or(&bytes[from..]);
-    for _ in 0..96 {
-        let at = memrchr(b'\n', rest).map_or(0, |i| i + 1);
-        let mut found = None;
-        line::parts(&line::sanitize(&rest[at..rest.len().min(at + MAX_LINE)]), |part| {
-            if part.origin == Origin::Kernel && !part.text.is_empty() {
-                found = Some((part.text.to_owned(), number, part.timestamp));
-            }
-        });
-        if found.is_some() || at == 0 {
-            return found;
-        }
-        number = number.saturating_sub(1);
-        rest = &rest[..at - 1];
-    }
-    None
 }
 
 /// Whether a line is the wrapped rest of the report's last one: no time stamp where the log has them, and the first word would not have fit.

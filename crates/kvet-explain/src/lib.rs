@@ -23,6 +23,8 @@ mod testing;
 mod text;
 mod title;
 
+use std::collections::HashMap;
+
 use kvet_console::{Log, Report};
 
 pub use explained::{Confidence, Diagnosis, Evidence, Explained};
@@ -53,10 +55,11 @@ pub fn explain(log: &Log, context: &Context<'_>) -> Vec<Explained> {
     for (at, index) in order.iter().enumerate() {
         place[*index] = at;
     }
+    let memo = rules::Memo::default();
     let mut explained: Vec<Explained> = Vec::with_capacity(order.len());
     for &index in &order {
         let cause = causes[index].map(|cause| place[cause]);
-        explained.push(one(&seeds[index], cause, &seeds, log, context));
+        explained.push(one(&seeds[index], cause, &seeds, log, context, &memo));
     }
     explained
 }
@@ -86,6 +89,7 @@ fn one(
     seeds: &[Seed],
     log: &Log,
     context: &Context<'_>,
+    memo: &rules::Memo,
 ) -> Explained {
     let report = &seed.report;
     let culprit = seed.culprit.as_ref();
@@ -99,6 +103,7 @@ fn one(
         text: context.text,
         kernel: context.kernel,
         resolved: resolved.as_ref(),
+        memo,
     };
     let diagnosis = rules::diagnose(&case);
     Explained {
@@ -117,9 +122,10 @@ fn one(
 
 /// Whether a log was written by the kernel whose symbols explained it.
 pub fn same_kernel(log: &Log, explained: &[Explained], symbols: &Symbolizer<'_>) -> SameKernel {
+    let told = explained.iter().filter(|one| !one.inferred);
+    let by_place: HashMap<u64, &Explained> = told.map(|one| (one.report.span.start, one)).collect();
     let of = |report: &Report| -> Resolved {
-        let mut told = explained.iter().filter(|one| !one.inferred);
-        let found = told.find(|one| one.report.span == report.span).and_then(|one| one.resolved.clone());
+        let found = by_place.get(&report.span.start).and_then(|one| one.resolved.clone());
         found.unwrap_or_default()
     };
     let resolved: Vec<Resolved> = log.reports.iter().map(of).collect();

@@ -272,12 +272,9 @@ fn many_logs_are_grouped_by_what_failed() {
     let mut arguments = vec!["explain"];
     arguments.extend(logs.iter().map(String::as_str));
     let said = run(&arguments);
-    assert!(said.stdout.trim_start().starts_with("9 x int3 in __mod_timer"), "{}", said.stdout);
-    assert!(said.stdout.contains("1 x kernel panic: VFS"), "{}", said.stdout);
-    assert!(
-        said.stdout.contains("11 logs: 10 with a failure, in 2 groups; 1 without one"),
-        "{}",
-        said.stdout
-    );
-    assert!(said.stdout.contains("and 3 more"), "{}", said.stdout);
+    let shown = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.starts_with("9 x int3 in __mod_timer"), "{}", said.stdout);
+    assert!(shown.contains("1 x kernel panic: VFS"), "{}", said.stdout);
+    assert!(shown.contains("11 logs: 10 with a failure, in 2 groups; 1 without one"), "{}", said.stdout);
+    assert!(shown.contains("and 3 more"), "{}", said.stdout);
 }

@@ -149,7 +149,7 @@ fn limit(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<u64> {
 /// Where the entries stand, by the `ptr = ..., symbol+0x../0x..` lines.
 fn holders(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Vec<String> {
     let mut holders: Vec<String> = Vec::new();
-    for (number, text) in case.text.find_all("alternatives: ptr =", 16) {
+    for (number, text) in case.everywhere("alternatives: ptr =") {
         let Some((_, symbol)) = text.split_once(", ") else { continue };
         let symbol = symbol.trim();
         let name = symbol.split('+').next().unwrap_or(symbol);

@@ -22,7 +22,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
             .take(3)
             .map(|lock| super::fact(format!("held: {}", super::short(lock, 140)))),
     );
-    let died = case.seeds.iter().any(|seed| {
+    let died = case.seeds.iter().take(1024).any(|seed| {
         crate::causation::is_crash(&seed.report)
             && seed.report.span.start < case.report.span.start
             && seed.report.boot == case.report.boot

@@ -168,7 +168,7 @@ fn prose(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> bool {
         }
     }
     // `type_id=27753 offset=163976 size=4 (VAR 'numa_node')`: the pair, when somebody dumped it.
-    let dumped = case.text.find_all("(VAR '", 8);
+    let dumped = case.everywhere("(VAR '");
     if let [first, second, ..] = dumped.as_slice()
         && super::number_after(&first.1, "offset=").is_some()
         && super::number_after(&first.1, "offset=") == super::number_after(&second.1, "offset=")

@@ -15,8 +15,9 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let code = report.code.as_ref().filter(|code| code.unit == 1 && report.kind == Kind::Breakpoint);
     let run = code.and_then(|code| {
         let marked = code.marked?;
-        let after = code.bytes[marked..].iter().take_while(|byte| **byte == 0xcc).count();
-        let before = code.bytes[..marked].iter().rev().take_while(|byte| **byte == 0xcc).count();
+        let (before, after) = code.bytes.split_at_checked(marked)?;
+        let after = after.iter().take_while(|byte| **byte == 0xcc).count();
+        let before = before.iter().rev().take_while(|byte| **byte == 0xcc).count();
         Some(after + before)
     });
     let is_filled = run.is_some_and(|run| run >= RUN);

@@ -105,7 +105,7 @@ fn cpus(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<bool> {
 /// QEMU's version, from what is said about it, else from the BIOS that its own builds carry.
 fn version(case: &Case<'_>, hardware: &str, evidence: &mut Vec<Evidence>) -> Option<Version> {
     for mark in ["qemu", "QEMU"] {
-        let lines = if case.text.0.len() <= super::MAIL { case.text.find_all(mark, 64) } else { Vec::new() };
+        let lines = if case.text.0.len() <= super::MAIL { case.everywhere(mark) } else { Vec::new() };
         for (number, text) in lines {
             // The CPU model and the BIOS have versions of their own.
             if text.contains("CPU version") || text.contains("BIOS") {

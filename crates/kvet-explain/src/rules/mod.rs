@@ -35,6 +35,9 @@ mod timer;
 mod unknown;
 mod x86;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use kvet_console::{Boot, Frame, Log, Report};
 use kvet_image::Image;
 
@@ -98,10 +101,25 @@ pub struct Case<'a> {
     pub(crate) kernel: Option<&'a kvet_tables::Context<'a>>,
     /// What the kernel's files say about the report.
     pub(crate) resolved: Option<&'a Resolved>,
+    /// What was looked for already.
+    pub(crate) memo: &'a Memo,
 }
 
 /// Prose and patches around a log are searched in a text up to this size: a mail, not a console.
 const MAIL: usize = 4 << 20;
+
+/// What a boot says of its machine stands at its beginning.
+const BOOT: u64 = 16 << 20;
+
+/// What was looked for in a log already: reports ask for the same lines again and again.
+#[derive(Default)]
+pub(crate) struct Memo {
+    first: RefCell<HashMap<(usize, String), Quote>>,
+    all: RefCell<HashMap<String, Vec<(u64, String)>>>,
+}
+
+/// A line with its number, where there is one.
+type Quote = Option<(u64, String)>;
 
 impl<'a> Case<'a> {
     fn boot(&self) -> Option<&'a Boot> {
@@ -140,10 +158,33 @@ impl<'a> Case<'a> {
             .or_else(|| self.says(needle).map(|(line, text)| (line, text.to_owned())))
     }
 
-    /// A line of the boot, or of what a person wrote around the log.
+    /// A line of the boot, or of what a person wrote around the log. Each text is looked for once a boot.
     fn anywhere(&self, needle: &str) -> Option<(u64, String)> {
-        let in_boot = || self.text.find_in(&self.boot()?.span, needle);
-        if self.text.0.len() <= MAIL { self.text.find(needle) } else { in_boot() }
+        let key = (self.report.boot, needle.to_owned());
+        if let Some(known) = self.memo.first.borrow().get(&key) {
+            return known.clone();
+        }
+        let in_boot = || {
+            let mut span = self.boot()?.span;
+            span.end = span.end.min(span.start + BOOT);
+            self.text.find_in(&span, needle)
+        };
+        let found = if self.text.0.len() <= MAIL { self.text.find(needle) } else { in_boot() };
+        self.memo.first.borrow_mut().insert(key, found.clone());
+        found
+    }
+
+    /// Lines of a mail that hold a text, up to 64; none of a console's, which is too long for it.
+    fn everywhere(&self, needle: &str) -> Vec<(u64, String)> {
+        if self.text.0.len() > MAIL {
+            return Vec::new();
+        }
+        if let Some(known) = self.memo.all.borrow().get(needle) {
+            return known.clone();
+        }
+        let found = self.text.find_all(needle, 64);
+        self.memo.all.borrow_mut().insert(needle.to_owned(), found.clone());
+        found
     }
 
     /// Evidence with a line of the report as its witness.

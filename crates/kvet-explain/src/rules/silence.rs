@@ -22,7 +22,7 @@ fn silence(case: &Case<'_>) -> Diagnosis {
     let mut evidence = vec![last];
     let ended =
         ["terminating on signal", "timed out", "timeout", "Timeout", "killed"].iter().find_map(|mark| {
-            case.text.find_all(mark, 64).into_iter().find(|(number, _)| *number > report.span.last_line)
+            case.everywhere(mark).into_iter().find(|(number, _)| *number > report.span.last_line)
         });
     let waited = ended.is_some();
     evidence.extend(ended.map(|found| line("somebody waited and then ended it", found)));

@@ -13,6 +13,9 @@ use crate::recursion;
 /// words), 304 and 288 (4.9 and older, without the frame record).
 const FRAMES: &[u64] = &[320, 336, 304, 288];
 
+/// So many of the reports that follow are looked at.
+const MANY: usize = 16;
+
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let report = case.report;
     if !report.headline.contains("Insufficient stack space") {
@@ -47,7 +50,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     }
     let unmapped = fault.translation && inside && (walk || frames.is_some() || rewrites);
     if !unmapped {
-        return full(case, evidence, cycle, high.saturating_sub(sp.clamp(low, high)));
+        return full(case, evidence, cycle, high.saturating_sub(sp.max(low)));
     }
     let by = if rewrites {
         " kpti_install_ng_mappings, which rewrites the kernel's page tables, was at work (lr)."
@@ -154,7 +157,9 @@ fn fault(case: &Case<'_>, sp: u64, evidence: &mut Vec<Evidence>) -> Fault {
 
 /// A walk of an address of the same stack, printed by this report or by the aborts that follow, ends early.
 fn walk(case: &Case<'_>, sp: u64, evidence: &mut Vec<Evidence>) -> bool {
-    for seed in case.seeds {
+    for seed in
+        case.seeds.iter().skip_while(|seed| seed.report.span.start < case.report.span.start).take(MANY)
+    {
         let report = &seed.report;
         let Some(trap) = report.trap.as_ref().filter(|_| report.boot == case.report.boot) else { continue };
         let Some((level, _)) = trap.walk.last().filter(|(_, value)| *value == 0) else { continue };
@@ -211,6 +216,8 @@ fn consequences(case: &Case<'_>) -> Vec<Evidence> {
     let after = case
         .seeds
         .iter()
+        .skip_while(|seed| seed.report.span.start < case.report.span.start)
+        .take(MANY)
         .map(|seed| &seed.report)
         .filter(|r| r.boot == case.report.boot && r.span.start > case.report.span.start);
     let printing = |r: &&kvet_console::Report| {

@@ -12,6 +12,9 @@
 
 use super::{Case, Confidence, Diagnosis, Evidence, fact, line, machine, x86};
 
+/// So many neighbours are looked at.
+const MANY: usize = 256;
+
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let report = case.report;
     if report.kind != kvet_console::Kind::Breakpoint {
@@ -77,13 +80,14 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
 /// `66 <90>`: how the marked byte and the one before it are printed.
 fn marked_text(code: &kvet_console::Code, marked: usize) -> String {
     let before = code.bytes.get(marked.wrapping_sub(1)).copied().unwrap_or(0);
-    format!("{before:02x} <{:02x}>", code.bytes[marked])
+    let after = code.bytes.get(marked).copied().unwrap_or(0);
+    format!("{before:02x} <{after:02x}>")
 }
 
 /// The reports that wait for the looping CPU.
 fn neighbours(case: &Case<'_>) -> Vec<Evidence> {
     let mut evidence = Vec::new();
-    for seed in case.seeds {
+    for seed in case.seeds.iter().take(MANY) {
         let stall = &seed.report;
         if stall.boot != case.report.boot || std::ptr::eq(stall, case.report) {
             continue;

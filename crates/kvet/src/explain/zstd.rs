@@ -12,12 +12,14 @@ pub struct Zstd {
     /// So much of the input was used.
     at: usize,
     ended: bool,
+    /// The last frame is whole.
+    whole: bool,
 }
 
 impl Zstd {
     /// Over a compressed stream.
     pub fn new(stream: Box<dyn Read>) -> Zstd {
-        Zstd { stream, context: DCtx::create(), input: Vec::new(), at: 0, ended: false }
+        Zstd { stream, context: DCtx::create(), input: Vec::new(), at: 0, ended: false, whole: true }
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -42,22 +44,20 @@ impl Read for Zstd {
             let mut input = InBuffer { src: &self.input, pos: self.at };
             let mut output = OutBuffer::around(&mut *buffer);
             let result = self.context.decompress_stream(&mut output, &mut input);
-            let written = output.pos();
+            let (written, used) = (output.pos(), input.pos > self.at);
             self.at = input.pos;
             let more = result.map_err(|code| {
                 io::Error::new(io::ErrorKind::InvalidData, zstd_safe::get_error_name(code))
             })?;
+            if used || more == 0 {
+                self.whole = more == 0;
+            }
             if written > 0 {
                 return Ok(written);
             }
-            if self.ended {
-                let truncated =
-                    || io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd stream ends too early");
-                return if more == 0 || self.input.is_empty() && more <= 9 {
-                    Ok(0)
-                } else {
-                    Err(truncated())
-                };
+            if self.ended && !used {
+                let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "the zstd stream ends too early");
+                return if self.whole { Ok(0) } else { Err(cut()) };
             }
         }
     }
@@ -80,7 +80,10 @@ mod tests {
         assert!(read(packed.clone()).expect("whole") == text);
         let twice = [packed.clone(), packed.clone()].concat();
         assert_eq!(read(twice).expect("two frames").len(), 2 * text.len());
-        assert!(read(packed[..len / 2].to_vec()).is_err());
+        for cut in [1, 3, 9, len / 2] {
+            assert!(read(packed[..len - cut].to_vec()).is_err(), "{cut} bytes are missing");
+        }
+        assert_eq!(read(Vec::new()).expect("nothing").len(), 0);
         assert!(read(b"no zstd at all, but long enough".to_vec()).is_err());
     }
 }

@@ -33,7 +33,7 @@ mod stalled;
 mod static_call;
 mod timer;
 mod unknown;
-mod x86;
+pub(crate) mod x86;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

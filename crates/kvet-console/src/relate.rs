@@ -270,6 +270,10 @@ pub(crate) fn settle_phase(report: &mut Report) {
     if matches!(report.phase, Phase::UserSpace | Phase::Shutdown | Phase::Init) {
         return;
     }
+    if report.kind == Kind::Rootfs {
+        report.phase = Phase::Init;
+        return;
+    }
     if let Some(at) = report.frames.iter().position(|f| f.function == "do_one_initcall") {
         let before = &report.frames[..at];
         let real = |f: &&crate::report::Frame| {

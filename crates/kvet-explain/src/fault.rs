@@ -70,10 +70,12 @@ fn readable(symbol: &str) -> Option<String> {
 }
 
 /// Frames that a trace vouches for; all of them when it vouches for none (an unwinder without ORC or frame
-/// pointers marks every frame with `?`).
+/// pointers marks every frame with `?`). Inlined ones stand in decoded logs only: the same bug must be named alike in
+/// both.
 fn reliable(frames: &[Frame]) -> impl Iterator<Item = &Frame> + Clone {
-    let all = !frames.iter().any(|frame| frame.reliable && !frame.function.is_empty());
-    frames.iter().filter(move |frame| (all || frame.reliable) && !frame.function.is_empty())
+    let is_frame = |frame: &&Frame| !frame.inlined && !frame.function.is_empty();
+    let all = !frames.iter().filter(is_frame).any(|frame| frame.reliable);
+    frames.iter().filter(is_frame).filter(move |frame| all || frame.reliable)
 }
 
 /// Whether a helper of this reason is passed by in a report.

@@ -82,7 +82,9 @@ fn reliable(frames: &[Frame]) -> impl Iterator<Item = &Frame> + Clone {
 fn passes(report: &Report, reason: Reason) -> bool {
     let kind = report.kind;
     match reason {
-        Reason::Sanitizer | Reason::Reporting | Reason::Trap => true,
+        Reason::Sanitizer | Reason::Reporting => true,
+        // Who reports does so from within a handler here: the handler is the code at fault, not what it interrupted.
+        Reason::Trap => !(kind == Kind::Lockdep || is_preemptible(report)),
         Reason::Memory | Reason::Locking | Reason::Container | Reason::Counting | Reason::Allocation => true,
         Reason::Waking | Reason::Work | Reason::Service | Reason::Primitive => true,
         // An object that is tracked is its owner's; one that faults shows who holds it.
@@ -96,6 +98,11 @@ fn passes(report: &Report, reason: Reason) -> bool {
         Reason::Waiting => kind == Kind::SleepingInAtomic,
         Reason::CrossCpu | Reason::Interrupt => false,
     }
+}
+
+/// `BUG: using smp_processor_id() in preemptible code`.
+fn is_preemptible(report: &Report) -> bool {
+    report.kind == Kind::Bug && report.headline.contains("in preemptible")
 }
 
 /// Why a frame is a helper.
@@ -123,6 +130,17 @@ fn innermost(report: &Report) -> Option<Culprit> {
     let tells =
         |frame: &&Frame| !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap));
     report.named.iter().chain(frames()).find(tells).or_else(|| frames().next()).map(Culprit::of)
+}
+
+/// What lockdep began to say and an exception broke off, on its way through damaged locks: that trace shows the same
+/// call.
+pub fn broken_off(report: &Report, by: &Report) -> Option<Culprit> {
+    let is_bare = report.ip.is_none() && report.frames.is_empty() && report.traces.is_empty();
+    let same_task = report.pid.is_some() && report.pid == by.pid && report.boot == by.boot;
+    if report.kind != Kind::Lockdep || !is_bare || !same_task || by.span.first_line > report.span.last_line + 8 {
+        return None;
+    }
+    culprit(&Report { ip: by.ip.clone(), frames: by.frames.clone(), ..report.clone() })
 }
 
 /// The traces of a report, the first one first, each with its instruction pointer.
@@ -158,8 +176,19 @@ fn is_own_work(function: &str) -> bool {
 fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
     let mut own: Option<&Frame> = None;
     let mut waits_for_cpu = None;
+    // A timer's callback in a hard interrupt: what it interrupted is named, unless that was idle.
+    let mut callback: Option<&Frame> = None;
     for frame in frames {
         let function = name(frame);
+        if helpers::is_hard_timer(function) {
+            callback = callback.or(own.take());
+            continue;
+        }
+        if is_idle(function)
+            && let Some(callback) = callback
+        {
+            return Some(Culprit::of(callback));
+        }
         if own.is_none() && function.starts_with("smp_call_function") {
             // Whatever variant: it waits for another CPU. Who patches text is named, though: nothing else is told.
             waits_for_cpu = waits_for_cpu.or(Some(frame));
@@ -187,7 +216,14 @@ fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
             own = Some(frame);
         }
     }
-    waits_for_cpu.map(|_| Culprit::named("smp_call_function"))
+    waits_for_cpu.map(|_| Culprit::named("smp_call_function")).or_else(|| callback.map(Culprit::of))
+}
+
+/// The idle loop (kernel/sched/idle.c).
+fn is_idle(function: &str) -> bool {
+    ["cpu_startup_entry", "do_idle", "cpu_idle_loop", "default_idle", "arch_cpu_idle", "start_secondary"]
+        .contains(&function)
+        || function.starts_with("cpuidle_")
 }
 
 fn is_broadcast(function: &str) -> bool {

@@ -108,6 +108,12 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     let young = open.taken < 12 && open.frame_count() == 0;
     match (kind, new) {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
+        // A decoded log names the inlined functions in headlines of their own, the innermost first.
+        (Kind::Kasan, Kind::Kasan) | (Kind::Kmsan, Kind::Kmsan) | (Kind::Kfence, Kind::Kfence)
+            if young && open.report.headline.ends_with("[inline]") =>
+        {
+            Relation::Detail
+        }
         (Kind::Slab | Kind::Kasan, Kind::Slab) if !text.starts_with("BUG ") => Relation::Detail,
         (Kind::Leak, Kind::Leak) if young && text.starts_with("unreferenced object") => Relation::Detail,
         (Kind::Leak, Kind::Leak)
@@ -212,6 +218,12 @@ pub(crate) fn absorb(open: &mut Open, start: Start, line: &Line<'_>) {
         let headline = std::mem::replace(&mut open.report.headline, start.report.headline);
         open.report.details.push((open.report.span.first_line, headline));
         open.report.kind = Kind::Refcount;
+        return;
+    }
+    if start.report.kind == open.report.kind && open.report.headline.ends_with("[inline]") {
+        let inlined = std::mem::replace(&mut open.report.headline, start.report.headline);
+        open.report.details.push((open.report.span.first_line, inlined));
+        open.report.named = start.report.named.or(open.report.named.take());
         return;
     }
     open.detail(line);

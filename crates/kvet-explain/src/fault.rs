@@ -49,6 +49,10 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         Kind::Bug if report.headline.contains("workqueue leaked") => {
             leaked(report).or_else(|| innermost(report))
         }
+        // Who was called and did not care.
+        Kind::Warning if report.headline.contains(": nobody cared") => {
+            report.named.as_ref().map(Culprit::of).or_else(|| innermost(report))
+        }
         Kind::StackOverflow => overflowed(report),
         Kind::Patching => report.named.as_ref().map(Culprit::of).or_else(|| innermost(report)),
         Kind::Btf | Kind::Rootfs | Kind::Reset | Kind::Silence => None,
@@ -93,7 +97,7 @@ fn passes(report: &Report, reason: Reason) -> bool {
             !matches!(kind, Kind::PageFault | Kind::GeneralProtection | Kind::Oops | Kind::Breakpoint)
         }
         // Who gives a damaged page back only found it so.
-        Reason::Freeing => report.headline.contains("Bad page"),
+        Reason::Freeing => report.headline.contains("Bad page state"),
         Reason::Dropping => matches!(kind, Kind::Lockdep | Kind::Warning),
         Reason::Waiting => kind == Kind::SleepingInAtomic,
         Reason::CrossCpu | Reason::Interrupt => false,
@@ -302,10 +306,11 @@ fn owner(report: &Report) -> Option<Culprit> {
     reliable(&allocated.frames).find(own).map(Culprit::of)
 }
 
-/// `last function: addrconf_dad_work`.
+/// `last function: addrconf_dad_work`, since 6.9 `workfn=addrconf_dad_work` (kernel/workqueue.c, `process_one_work`).
 fn leaked(report: &Report) -> Option<Culprit> {
     let told = report.details.iter().map(|(_, text)| text.as_str()).chain([report.headline.as_str()]);
-    let function = told.filter_map(|text| text.split_once("last function: ")).next()?.1;
+    let marks = ["last function: ", "workfn="];
+    let function = told.filter_map(|text| marks.iter().find_map(|mark| text.split_once(mark))).next()?.1;
     Some(Culprit::named(function.split_whitespace().next()?))
 }
 

@@ -83,7 +83,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
             "check_stack_object", "check_kernel_text_object", "check_bogus_address", "handle_stack_overflow",
             "handle_bad_stack", "__bad_stack", "bad_stack", "panic_bad_stack", "__stack_chk_fail", "print_hex_dump*",
             "sysdump_*", "debug_print_object", "spin_dump", "spin_bug", "rwlock_bug*", "do_oops*", "_exception*",
-            "exception_common", "ist_*", "math_error", "__schedule_bug", "___might_sleep", "__might_sleep", "__might_resched",
+            "exception_common", "ist_*", "math_error", "__schedule_bug", "___might_sleep", "__might_sleep", "__might_resched", "__cant_sleep*", "__cant_migrate*",
             "__might_fault", "might_fault", "might_sleep*", "check_preemption_disabled", "debug_smp_processor_id",
             "__this_cpu_preempt_check", "lockdep_rcu_suspicious", "rcu_read_lock_sched_held", "warn_alloc*", "dump_header",
             "out_of_memory", "oom_kill_process", "printk*", "vprintk*", "dev_vprintk*", "va_format", "printk_emit", "_printk*", "__printk*", "console_unlock", "dev_printk*",

@@ -94,7 +94,8 @@ fn a_form_between_two_clean_boots_is_still_the_only_one() {
 fn what_only_looks_like_a_failure_is_none() {
     let mut wrong = Vec::new();
     for (name, dress) in DRESSES {
-        for line in forms::CLEAN.lines() {
+        // (A log that is nothing but a banner ends too early, and that is said.)
+        for line in forms::CLEAN.lines().skip(1) {
             for one in explained(&dressed(line, *dress)) {
                 wrong.push(format!("{name}: {} of {line:?}", one.report.kind));
             }

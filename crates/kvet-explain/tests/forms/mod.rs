@@ -266,13 +266,13 @@ pub const FORMS: &[Form] = &[
     form(PageFault, "widget_bind", arm!("8<--- cut here ---\nUnhandled fault: imprecise external abort (0x1c06) at 0xb6f4e000\npgd = (ptrval)\n[b6f4e000] *pgd=86a12831\nInternal error: : 1c06 [#1] SMP ARM")),
     form(InvalidOpcode, "widget_bind", arm!("Internal error: Oops - undefined instruction: 0 [#1] SMP ARM")),
     form(Bug, "widget_bind", arm!("------------[ cut here ]------------\nkernel BUG at drivers/widget/core.c:123!\nInternal error: Oops - BUG: 0 [#1] SMP ARM")),
-    form(StackOverflow, "widget_bind", arm!("Insufficient stack space to handle exception!\nTask stack:     [0xf0890000..0xf0892000]\nIRQ stack:      [0xf0800000..0xf0802000]\nOverflow stack: [0xc3a00000..0xc3a01000]\nInternal error: kernel stack overflow: 0 [#1] SMP ARM")),
+    form(StackOverflow, "widget_probe", arm!("Insufficient stack space to handle exception!\nTask stack:     [0xf0890000..0xf0892000]\nIRQ stack:      [0xf0800000..0xf0802000]\nOverflow stack: [0xc3a00000..0xc3a01000]\nInternal error: kernel stack overflow: 0 [#1] SMP ARM")),
     // arch/riscv: mm/fault.c, kernel/traps.c.
     form(PageFault, "widget_bind", riscv!("Unable to handle kernel NULL pointer dereference at virtual address 0000000000000008\nOops [#1]")),
     form(PageFault, "widget_bind", riscv!("Unable to handle kernel paging request at virtual address ff1c000000000008\nOops [#1]")),
     form(PageFault, "widget_bind", riscv!("Unable to handle kernel access to user memory without uaccess routines at virtual address 0000003fffd885e0\nOops [#1]")),
     form(Bug, "widget_bind", riscv!("------------[ cut here ]------------\nkernel BUG at drivers/widget/core.c:123!\nKernel BUG [#1]")),
-    form(Oops, "widget_bind", riscv!("Oops - illegal instruction [#1]")),
+    form(InvalidOpcode, "widget_bind", riscv!("Oops - illegal instruction [#1]")),
     form(Oops, "widget_bind", riscv!("Oops - load address misaligned [#1]")),
     form(Warning, "widget_bind", riscv!("------------[ cut here ]------------\nWARNING: CPU: 0 PID: 55 at drivers/widget/core.c:55 widget_bind+0x10/0x24")),
     // arch/powerpc: mm/fault.c, kernel/traps.c.
@@ -305,7 +305,7 @@ pub const FORMS: &[Form] = &[
     form(Oops, "widget_bind", loongarch!("Kernel ale access[#1]:")),
     form(Oops, "widget_bind", loongarch!("Break instruction in kernel code[#1]:")),
     // kernel/irq/spurious.c: __report_bad_irq.
-    form(Warning, "handle_fasteoi_irq", "irq 16: nobody cared (try booting with the \"irqpoll\" option)\nCPU: 0 PID: 0 Comm: swapper/0 Not tainted 6.12.0 #1\nHardware name: QEMU Standard PC\nCall Trace:\n <IRQ>\n dump_stack_lvl+0x6c/0xa0\n __report_bad_irq+0x35/0xaa\n note_interrupt.cold+0xa/0x62\n handle_irq_event+0x71/0x80\n handle_fasteoi_irq+0x8d/0x1e0\n __common_interrupt+0x43/0xa0\n common_interrupt+0x80/0xa0\n </IRQ>\n <TASK>\n asm_common_interrupt+0x26/0x40\nhandlers:\n[<00000000deadbeef>] usb_hcd_irq\nDisabling IRQ #16"),
+    form(Warning, "usb_hcd_irq", "irq 16: nobody cared (try booting with the \"irqpoll\" option)\nCPU: 0 PID: 0 Comm: swapper/0 Not tainted 6.12.0 #1\nHardware name: QEMU Standard PC\nCall Trace:\n <IRQ>\n dump_stack_lvl+0x6c/0xa0\n __report_bad_irq+0x35/0xaa\n note_interrupt.cold+0xa/0x62\n handle_irq_event+0x71/0x80\n handle_fasteoi_irq+0x8d/0x1e0\n __common_interrupt+0x43/0xa0\n common_interrupt+0x80/0xa0\n </IRQ>\n <TASK>\n asm_common_interrupt+0x26/0x40\nhandlers:\n[<00000000deadbeef>] usb_hcd_irq\nDisabling IRQ #16"),
 ];
 
 /// What healthy machines say.

@@ -75,12 +75,21 @@ fn seeds(log: &Log, context: &Context<'_>) -> Vec<Seed> {
     let inferred = infer::reports(log, context);
     let told = log.reports.iter().cloned().map(|report| (report, false));
     let seeds = told.chain(inferred.into_iter().map(|report| (report, true)));
-    seeds
+    let mut seeds: Vec<Seed> = seeds
         .map(|(report, inferred)| {
             let culprit = fault::culprit(&report);
             Seed { report, inferred, culprit }
         })
-        .collect()
+        .collect();
+    for index in 1..seeds.len() {
+        let (before, after) = seeds.split_at_mut(index);
+        if let [.., first] = before
+            && let Some(culprit) = fault::broken_off(&first.report, &after[0].report)
+        {
+            first.culprit = Some(culprit);
+        }
+    }
+    seeds
 }
 
 fn one(

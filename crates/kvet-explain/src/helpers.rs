@@ -70,7 +70,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
         &[
             // lib/dump_stack.c, kernel/panic.c, lib/bug.c, arch/*/kernel/{traps,dumpstack}.c, arch/*/mm/fault.c.
             "dump_stack*", "__dump_stack*", "show_stack*", "show_trace*", "show_regs*", "show_registers", "__show_regs*",
-            "dump_backtrace*", "show_backtrace*", "unwind_backtrace", "walk_stackframe*", "panic*", "vpanic", "nmi_panic*",
+            "dump_backtrace*", "show_backtrace*", "unwind_backtrace", "walk_stackframe*", "panic*", "vpanic", "nmi_panic*", "unknown_nmi_error*", "default_do_nmi", "do_nmi", "exc_nmi", "asm_exc_nmi", "end_repeat_nmi",
             "check_panic_on_warn", "__warn", "__warn_printk", "warn_slowpath*", "warn_printk", "warn_bogus*",
             "report_bug*", "__report_bug", "fixup_bug*", "handle_bug*", "bug_handler", "reserved_bug*", "is_valid_bugaddr",
             "die", "__die*", "die_addr", "die_kernel_fault", "die_body", "oops_*", "oops_end", "oops_begin", "bust_spinlocks",

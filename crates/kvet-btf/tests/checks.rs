@@ -255,8 +255,18 @@ fn versions_between_those_that_were_read_take_their_own_btf() {
         (of("tag", Kind::DeclTag, 0, 1, &[u32::MAX]), "5.15", "5.16", "[2] Invalid kind:17"),
         (of("user", Kind::TypeTag, 0, 1, &[]), "5.16", "5.17", "[2] Invalid kind:18"),
         (of("big", Kind::Enum64, 0, 8, &[]), "5.19", "6.0", "[2] Invalid kind:19"),
-        (of("s", Kind::Enum, 1, 4, &[]), "5.19", "6.0", "[2] ENUM s size=4 vlen=0 Invalid btf_info kind_flag"),
-        (of(".data/x", Kind::Datasec, 0, 4, &[]), "6.8", "6.9", "[2] DATASEC .data/x size=4 vlen=0 Invalid name"),
+        (
+            of("s", Kind::Enum, 1, 4, &[]),
+            "5.19",
+            "6.0",
+            "[2] ENUM s size=4 vlen=0 Invalid btf_info kind_flag",
+        ),
+        (
+            of(".data/x", Kind::Datasec, 0, 4, &[]),
+            "6.8",
+            "6.9",
+            "[2] DATASEC .data/x size=4 vlen=0 Invalid name",
+        ),
         (
             of("user", Kind::TypeTag, 1, 1, &[]),
             "6.14",

@@ -222,7 +222,6 @@ static EVIDENCE: [(&[u8], &Rules); 7] = [
     (b"\0btf_float_log\0", &V5_13),
 ];
 
-
 impl Rules {
     /// The newest version that kvet knows.
     pub fn newest() -> &'static Rules {

@@ -131,10 +131,17 @@ impl Fold {
 
 impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        // The rest is read together with bytes before it: the length, which is hashed as well, tells them apart.
+        let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        match (rest, bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            ([], ..) => {}
+            (_, Some(last), ..) => self.mix(u64::from_le_bytes(*last)),
+            (_, None, Some(first), Some(last)) => self.mix(half(first) << 32 | half(last)),
+            (few, ..) => self.mix(few.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))),
         }
     }
     fn write_usize(&mut self, n: usize) {

@@ -279,6 +279,35 @@ fn versions_between_those_that_were_read_take_their_own_btf() {
     }
 }
 
+/// `btf_parse_module` came with 5.11: before it nobody reads, and nobody refuses, what a module carries.
+#[test]
+fn kernels_before_5_11_read_no_modules_btf() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let kernel_data = b.blob().bytes();
+    let base = Btf::parse(&kernel_data).unwrap();
+    let mut b = Builder::new();
+    b.reference(Kind::Typedef, "", int);
+    let bad = b.blob().bytes();
+    for (release, taken) in [("5.10", true), ("5.11", false), ("6.1", false)] {
+        let options = Options::new(Rules::for_release(release).unwrap());
+        let verdict = kernel::module("m", &bad, None, &base, &options);
+        assert_eq!((verdict.accepted(), verdict.console().is_empty()), (taken, taken), "{release}");
+        let solved = Arc::new(Solved::new(&kernel_data, &options));
+        let kernel = Base::new(&kernel_data, solved);
+        let subject = Subject::Module { name: "m", distilled: None, kernel: Some(&kernel) };
+        let report = check(&bad, subject, &Facts::default(), &options);
+        assert_eq!(report.findings.is_empty(), taken, "{release}");
+        assert_eq!(report.skipped.iter().any(|s| s.contains("does not read it")), taken, "{release}");
+    }
+    // And what a kernel loses that refuses its own BTF is no module.
+    let boots =
+        |rules| format!("{:?}", has(&strict(&two_numa_nodes().bytes(), rules), "btf/datasec-offset").at_boot);
+    assert!(
+        !boots(&V5_10).contains("module") && boots(&V6_1).contains("failed to validate module [%s] BTF: -22")
+    );
+}
+
 /// RHEL 9 calls its kernel 5.14 and has the BPF of much newer ones; its own BTF shows it.
 #[test]
 fn a_kernels_own_btf_shows_what_its_release_hides() {

@@ -308,6 +308,19 @@ fn kernels_before_5_11_read_no_modules_btf() {
     );
 }
 
+/// Found by fuzzing: 6.1 reads one member here, 7.3 eight million, of which none is there.
+#[test]
+fn a_type_that_is_longer_for_newer_kernels_is_not_stepped_over() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    b.add("u", (Kind::Union as u32) << 24 | 0x84_0001, 4, &[0, int, 0]);
+    let data = b.blob().bytes();
+    for rules in kernel::ALL {
+        let report = strict(&data, rules);
+        assert_eq!((report.findings.len(), report.types), (1, 1), "{rules}: {:#?}", report.findings);
+    }
+}
+
 /// RHEL 9 calls its kernel 5.14 and has the BPF of much newer ones; its own BTF shows it.
 #[test]
 fn a_kernels_own_btf_shows_what_its_release_hides() {

@@ -21,6 +21,7 @@ fn number(sys: Sys) -> u64 {
         // There is no pause; ppoll with no descriptor, no time-out and no mask waits for ever.
         Sys::Pause => 73,
         Sys::Nanosleep => 101,
+        Sys::Kill => 129,
         Sys::Reboot => 142,
         Sys::Clone => 220,
     }

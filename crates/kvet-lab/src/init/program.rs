@@ -11,6 +11,7 @@ pub enum Sys {
     Pause,
     Clone,
     Nanosleep,
+    Kill,
 }
 
 /// A file descriptor that a program keeps in a register.

@@ -19,6 +19,7 @@ fn number(sys: Sys) -> u32 {
         Sys::Pause => 34,
         Sys::Nanosleep => 35,
         Sys::Clone => 56,
+        Sys::Kill => 62,
         Sys::Mount => 165,
         Sys::Reboot => 169,
         Sys::Openat => 257,

@@ -322,8 +322,8 @@ impl Open {
             let mut places = s.ip.iter().chain(&s.frames);
             places.any(|f| Some(f.symbol.as_str()) == named || Some(f.function.as_str()) == named)
         };
-        let mixed = named.is_some()
-            && find(&|s| s.role == Role::Main).is_some_and(|i| !holds(&self.sections[i]));
+        let mixed =
+            named.is_some() && find(&|s| s.role == Role::Main).is_some_and(|i| !holds(&self.sections[i]));
         let holding = if mixed {
             find(&|s| s.role == Role::Main && holds(s))
                 .or_else(|| find(&|s| matches!(s.role, Role::Panic | Role::Foreign) && holds(s)))

@@ -141,7 +141,11 @@ fn innermost(report: &Report) -> Option<Culprit> {
 pub fn broken_off(report: &Report, by: &Report) -> Option<Culprit> {
     let is_bare = report.ip.is_none() && report.frames.is_empty() && report.traces.is_empty();
     let same_task = report.pid.is_some() && report.pid == by.pid && report.boot == by.boot;
-    if report.kind != Kind::Lockdep || !is_bare || !same_task || by.span.first_line > report.span.last_line + 8 {
+    if report.kind != Kind::Lockdep
+        || !is_bare
+        || !same_task
+        || by.span.first_line > report.span.last_line + 8
+    {
         return None;
     }
     culprit(&Report { ip: by.ip.clone(), frames: by.frames.clone(), ..report.clone() })

@@ -115,3 +115,70 @@ fn what_only_looks_like_a_failure_is_none() {
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// xorshift64*: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(high).unwrap_or(0) % n.max(1)
+    }
+}
+
+/// Damages a log: bytes, lines, numbers, other forms in between.
+fn damage(log: &mut Vec<u8>, random: &mut Random) {
+    const PIECES: &[&str] = &[
+        "\n", "\r", "\0", "> ", "[    1.000000] ", "[   12.345678][  C1] ", "+0x", "ffffffffffffffff", "0x", "-1", "99999999999999999999",
+        " [inline]", "Call Trace:\n", "RIP: 0010:", "Code: ", "CPU: 4294967296 ", "\u{fffd}", "é", "[#1]", "<TASK>", "Kernel panic - not syncing: x",
+    ];
+    let at = random.below(log.len() + 1).min(log.len());
+    let end = (at + random.below(120)).min(log.len());
+    match random.below(7) {
+        0 if at < log.len() => log[at] = u8::try_from(random.below(256)).unwrap_or(0),
+        1 => drop(log.drain(at..end)),
+        2 => {
+            let piece = log[at..end].to_vec();
+            log.splice(at..at, piece);
+        }
+        3 | 4 => drop(log.splice(at..at, PIECES[random.below(PIECES.len())].bytes())),
+        5 => {
+            let other = forms::FORMS[random.below(forms::FORMS.len())].words;
+            let dress = DRESSES[random.below(DRESSES.len())].1;
+            drop(log.splice(at..at, dressed(other, dress).into_bytes()));
+        }
+        _ => log.truncate(at),
+    }
+}
+
+/// Whatever stands in a log, it is explained without a panic, and what is said holds together. KVET_ROUNDS makes it run
+/// longer than a test should.
+#[test]
+fn damaged_forms_are_explained() {
+    let rounds = std::env::var("KVET_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut found = 0usize;
+    for round in 0..rounds {
+        let form = &forms::FORMS[random.below(forms::FORMS.len())];
+        let mut log = dressed(form.words, DRESSES[random.below(DRESSES.len())].1).into_bytes();
+        for _ in 0..1 + random.below(6) {
+            damage(&mut log, &mut random);
+        }
+        let parsed = kvet_console::parse(&log);
+        let reports = explain(&parsed, &Context { text: Text(&log), ..Context::default() });
+        assert!(reports.len() >= parsed.reports.len(), "round {round}: a report is lost");
+        for (index, one) in reports.iter().enumerate() {
+            assert!(one.consequence_of.is_none_or(|cause| cause < index), "round {round}: a cause after its consequence");
+            assert!(!one.title.is_empty() && !one.signature.is_empty(), "round {round}: no title or no signature");
+            for evidence in one.diagnosis.iter().flat_map(|d| &d.evidence) {
+                let in_log = evidence.line.as_ref().is_none_or(|(n, _)| *n >= 1 && *n <= parsed.lines.max(1));
+                assert!(in_log, "round {round}: evidence outside the log: {evidence:?}");
+            }
+        }
+        found += reports.len();
+    }
+    assert!(found > rounds / 2, "damage does not hide most reports: {found} of {rounds}");
+}

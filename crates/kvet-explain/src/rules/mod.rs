@@ -5,6 +5,7 @@
 
 mod access;
 mod alternatives;
+mod assertion;
 mod atomic;
 mod btf;
 mod cross_cpu;
@@ -13,12 +14,15 @@ mod hung;
 mod init;
 mod jump_label;
 mod kill;
+mod leak;
 mod list;
 mod lockdep;
 mod machine;
+mod misuse;
 mod non_canonical;
 mod null;
 mod oom;
+mod page;
 mod poison;
 mod protection;
 mod refcount;
@@ -78,6 +82,10 @@ const RULES: &[Rule] = &[
     oom::rule,
     kill::rule,
     silence::rule,
+    leak::rule,
+    page::rule,
+    misuse::rule,
+    assertion::rule,
 ];
 
 /// What explains a report: the first rule that applies, or the facts and that none does.

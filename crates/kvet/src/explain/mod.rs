@@ -1,6 +1,7 @@
 //! `kvet explain`: from arguments to logs, to reports with their meaning, to a renderer.
 
 mod debug_file;
+mod debuginfod;
 mod excerpt;
 mod input;
 mod kernel;

@@ -43,6 +43,19 @@ pub struct Context<'a> {
     pub kernel: Option<&'a kvet_tables::Context<'a>>,
     /// The same kernel with its modules, for addresses and source lines.
     pub symbols: Option<&'a Symbolizer<'a>>,
+    /// What the log ran in, where that is known from who ran it.
+    pub emulator: Option<Emulator>,
+}
+
+/// A QEMU that somebody started and can tell of: a log seldom does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Emulator {
+    /// Its version: major, minor.
+    pub version: Option<(u32, u32)>,
+    /// Its processors are translated (TCG), not virtual.
+    pub translated: bool,
+    /// Several of its processors run at once: not one processor, nor TCG with `thread=single`.
+    pub parallel: bool,
 }
 
 /// Explains every report of a log, causes first: each report without a cause in the log is followed by its
@@ -112,6 +125,7 @@ fn one(
         text: context.text,
         kernel: context.kernel,
         resolved: resolved.as_ref(),
+        emulator: context.emulator,
         memo,
     };
     let diagnosis = rules::diagnose(&case);

@@ -109,6 +109,8 @@ pub struct Case<'a> {
     pub(crate) kernel: Option<&'a kvet_tables::Context<'a>>,
     /// What the kernel's files say about the report.
     pub(crate) resolved: Option<&'a Resolved>,
+    /// What the log ran in, where that is known.
+    pub(crate) emulator: Option<crate::Emulator>,
     /// What was looked for already.
     pub(crate) memo: &'a Memo,
 }

@@ -405,30 +405,31 @@ fn without_base(data: &[u8], report: &mut Report) {
 
 /// Member names that a structure has twice.
 fn names(btf: &Btf<'_>, report: &mut Report) {
-    // Equal names have equal offsets in BTF whose strings were deduplicated, as libbpf and pahole do.
-    let mut last = vec![0_u32; btf.strings().len()];
-    let mut found = 0;
+    let (mut members, mut found) = (Vec::new(), 0);
     for t in btf.types().filter(|t| t.kind().is_composite()) {
-        for (i, member) in t.members().enumerate() {
-            let Some(slot) = last.get_mut(member.name_off as usize).filter(|_| member.name_off != 0) else {
-                continue;
-            };
-            if std::mem::replace(slot, t.id) == t.id && found < 20 {
-                found += 1;
-                report.findings.push(
-                    Finding::new(
-                        "btf/duplicate-member",
-                        kvet_finding::Severity::Warning,
-                        format!(
-                            "[{}] {} has two members named {}, the second is member {i}",
-                            t.id,
-                            btf.c_type(t.id()),
-                            btf.display_name(member.name_off)
-                        ),
-                    )
-                    .index(u64::from(t.id)),
-                );
+        // Equal names have equal offsets in BTF whose strings were deduplicated, as libbpf and pahole do.
+        members.clear();
+        members.extend((0_u32..).zip(t.members()).map(|(i, member)| (member.name_off, i)));
+        members.sort_unstable();
+        for pair in members.windows(2).filter(|pair| pair[0].0 != 0 && pair[0].0 == pair[1].0) {
+            if found == 20 {
+                return;
             }
+            found += 1;
+            let (name, second) = pair[1];
+            report.findings.push(
+                Finding::new(
+                    "btf/duplicate-member",
+                    kvet_finding::Severity::Warning,
+                    format!(
+                        "[{}] {} has two members named {}, the second is member {second}",
+                        t.id,
+                        btf.c_type(t.id()),
+                        btf.display_name(name)
+                    ),
+                )
+                .index(u64::from(t.id)),
+            );
         }
     }
 }

@@ -29,18 +29,7 @@ impl<'w> Out<'w> {
     /// A decimal number.
     #[inline]
     pub(super) fn number(&mut self, number: u64) {
-        if number < 10 {
-            return self.buffer.push(b'0' + number as u8);
-        }
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        while rest != 0 {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        self.buffer.extend_from_slice(&digits[at..]);
+        self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     #[inline]

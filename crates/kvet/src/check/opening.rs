@@ -58,7 +58,7 @@ pub fn open(path: &Path, debug: Option<&Debug>) -> Result<Opened, Error> {
             bytes => Image::from_bytes(path, bytes),
         },
         file if is_named_btf(file) || begins_as_btf(file) => {
-            return File::open(file).and_then(read).map(Opened::Btf).map_err(fail);
+            return read_file(file).map(Opened::Btf).map_err(fail);
         }
         file => Image::open(file),
     }?;
@@ -82,9 +82,19 @@ fn begins_as_btf(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| is_btf(&start))
 }
 
+/// Reads a file that may say that it is empty and is not.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let said = file.metadata()?.len().min(MAX_STREAM);
+    read_into(Vec::with_capacity(usize::try_from(said).unwrap_or(0) + 1), file)
+}
+
 /// Reads what cannot be mapped.
 fn read(stream: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    read_into(Vec::new(), stream)
+}
+
+fn read_into(mut bytes: Vec<u8>, stream: impl Read) -> io::Result<Vec<u8>> {
     stream.take(MAX_STREAM).read_to_end(&mut bytes)?;
     if bytes.len() as u64 == MAX_STREAM {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 4 GiB came through the pipe"));

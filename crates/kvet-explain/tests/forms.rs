@@ -132,8 +132,27 @@ impl Random {
 /// Damages a log: bytes, lines, numbers, other forms in between.
 fn damage(log: &mut Vec<u8>, random: &mut Random) {
     const PIECES: &[&str] = &[
-        "\n", "\r", "\0", "> ", "[    1.000000] ", "[   12.345678][  C1] ", "+0x", "ffffffffffffffff", "0x", "-1", "99999999999999999999",
-        " [inline]", "Call Trace:\n", "RIP: 0010:", "Code: ", "CPU: 4294967296 ", "\u{fffd}", "é", "[#1]", "<TASK>", "Kernel panic - not syncing: x",
+        "\n",
+        "\r",
+        "\0",
+        "> ",
+        "[    1.000000] ",
+        "[   12.345678][  C1] ",
+        "+0x",
+        "ffffffffffffffff",
+        "0x",
+        "-1",
+        "99999999999999999999",
+        " [inline]",
+        "Call Trace:\n",
+        "RIP: 0010:",
+        "Code: ",
+        "CPU: 4294967296 ",
+        "\u{fffd}",
+        "é",
+        "[#1]",
+        "<TASK>",
+        "Kernel panic - not syncing: x",
     ];
     let at = random.below(log.len() + 1).min(log.len());
     let end = (at + random.below(120)).min(log.len());
@@ -171,8 +190,14 @@ fn damaged_forms_are_explained() {
         let reports = explain(&parsed, &Context { text: Text(&log), ..Context::default() });
         assert!(reports.len() >= parsed.reports.len(), "round {round}: a report is lost");
         for (index, one) in reports.iter().enumerate() {
-            assert!(one.consequence_of.is_none_or(|cause| cause < index), "round {round}: a cause after its consequence");
-            assert!(!one.title.is_empty() && !one.signature.is_empty(), "round {round}: no title or no signature");
+            assert!(
+                one.consequence_of.is_none_or(|cause| cause < index),
+                "round {round}: a cause after its consequence"
+            );
+            assert!(
+                !one.title.is_empty() && !one.signature.is_empty(),
+                "round {round}: no title or no signature"
+            );
             for evidence in one.diagnosis.iter().flat_map(|d| &d.evidence) {
                 let in_log = evidence.line.as_ref().is_none_or(|(n, _)| *n >= 1 && *n <= parsed.lines.max(1));
                 assert!(in_log, "round {round}: evidence outside the log: {evidence:?}");

@@ -61,7 +61,7 @@ fn download(
     let (host, path) = address.split_once('/').unwrap_or((address, ""));
     let path = path.trim_matches('/');
     let separator = if path.is_empty() { "" } else { "/" };
-    let mut body = get(host, &format!("/{path}{separator}buildid/{build_id}/debuginfo"), patience)?;
+    let body = get(host, &format!("/{path}{separator}buildid/{build_id}/debuginfo"), patience)?;
     fs::create_dir_all(directory)?;
     // Another process may fetch the same file: each writes its own, and the last one to end wins.
     let partial = directory.join(format!("debuginfo.{}", std::process::id()));

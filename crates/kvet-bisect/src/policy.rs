@@ -196,7 +196,7 @@ fn points(segments: &[Segment], builds: &Builds, cost: f64) -> Vec<Point> {
                 });
             }
         }
-        if !is_end {
+        if !is_end && !builds.broken.contains(&segment.last) {
             let build = if builds.done.contains(&segment.last) { 0.0 } else { cost };
             points.push(Point { segment: i, at: segment.last, share: 1.0, build, worth: TESTED_BEFORE });
         }

@@ -167,6 +167,7 @@ impl Search {
             Verdict::Skip => {
                 self.skipped += 1;
                 self.builds.broken.insert(candidate);
+                self.confirm = self.confirm.take().filter(|c| ![c.parent, c.culprit.1].contains(&candidate));
                 return;
             }
             Verdict::Fail => true,
@@ -209,6 +210,19 @@ impl Search {
         self.builds.done.contains(&candidate)
     }
 
+    /// Whether `candidate` was found not to be testable.
+    pub fn is_skipped(&self, candidate: u64) -> bool {
+        self.builds.broken.contains(&candidate)
+    }
+
+    /// What a build costs from now on, in boots, once it was measured. Whoever repeats a search must say the same
+    /// between the same verdicts.
+    pub fn set_build_cost(&mut self, boots: f64) {
+        if (0.0..1e12).contains(&boots) {
+            self.builds.cost = boots;
+        }
+    }
+
     /// What to do next. Asking twice without a verdict between gives the same answer.
     pub fn next_step(&mut self) -> Step {
         if let Some(step) = self.calibrate() {
@@ -219,8 +233,16 @@ impl Search {
             return step;
         }
         if let Some(found) = self.found(&posterior) {
-            self.begin_confirm(&posterior, found);
-            return self.next_step();
+            let is_testable = |at: u64| !self.builds.broken.contains(&at);
+            if is_testable(found.0 - 1) && is_testable(found.1) {
+                self.begin_confirm(&posterior, found);
+                return self.next_step();
+            }
+            // Its parent or itself cannot be tested any more: it stays unconfirmed.
+            let mass = posterior.iter().find(|s| s.first == found.0).map_or(0.0, |s| s.mass);
+            if mass >= self.problem.confidence {
+                return Step::Done(answer(&posterior, found, false));
+            }
         }
         match policy::choose(&posterior, &self.builds, expected_rates(&posterior), self.batch) {
             Some(plan) => Step::Test { candidate: plan.candidate, boots: plan.boots, why: Why::Search },

@@ -10,13 +10,14 @@ use crate::sprt::{Decision, Sprt};
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
 const CALIBRATION: u64 = 3;
 /// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
-const CONFIRM_FROM: f64 = 0.75;
+const CONFIRM_FROM: f64 = 0.6;
 /// A confirming test ends when its culprit has become this improbable.
-const CONFIRM_TO: f64 = 0.5;
+const CONFIRM_TO: f64 = 0.35;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
-/// The culprit must fail more often than this share of the rate: one stray failure is not enough.
-const CULPRIT_LOW_RATE: f64 = 0.15;
+/// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where
+/// they are believed never to fail, one failure is enough.
+const CULPRIT_LOW_RATE: f64 = 0.05;
 
 /// What is searched.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -308,7 +309,7 @@ impl Search {
         self.confirm = Some(Confirm {
             culprit,
             parent: culprit.0 - 1,
-            culprit_test: Sprt::new(bad * CULPRIT_LOW_RATE, bad, error),
+            culprit_test: Sprt::new((bad * CULPRIT_LOW_RATE).max(good.min(bad * LOW_RATE)), bad, error),
             parent_test: Sprt::new(good.min(bad * LOW_RATE), bad, error),
         });
     }

@@ -35,6 +35,10 @@ pub struct Common {
     #[arg(long, value_name = "N", default_value_t = 3000, help_heading = JUDGE)]
     pub give_up: u64,
 
+    /// What a build costs, in runs [default: as measured]
+    #[arg(long, value_name = "RUNS", help_heading = JUDGE)]
+    pub build_cost: Option<f64>,
+
     /// The directory that the search is kept in [default: one for this question, in the XDG state directory]
     #[arg(long, value_name = "DIR", help_heading = STATE)]
     pub state: Option<PathBuf>,
@@ -108,6 +112,7 @@ impl Common {
             format!("give up {}", self.give_up),
             format!("boot {}", self.boot_options.join(" ")),
         ];
+        words.extend(self.build_cost.map(|c| format!("build cost {c}")));
         words.extend(self.run.as_ref().map(|r| format!("run {r}")));
         words.extend(self.run_timeout.map(|s| format!("run timeout {s}")));
         words.extend(self.signature.as_ref().map(|s| format!("signature {s}")));

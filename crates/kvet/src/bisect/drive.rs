@@ -193,6 +193,9 @@ impl<'a> Bench<'a> {
 
     /// What a build costs in runs: as measured, once both were.
     fn build_cost(&self) -> f64 {
+        if let Some(cost) = self.common.build_cost {
+            return cost;
+        }
         match (median(&self.build_times), median(&self.run_times)) {
             (Some(build), Some(run)) if run > 0.0 => (build / run).clamp(0.0, 1e6),
             _ => BUILD_COST,

@@ -18,8 +18,10 @@ const BATCHES: [f64; 14] = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 
 const SPLITS: [f64; 9] = [0.08, 0.18, 0.28, 0.39, 0.5, 0.61, 0.72, 0.82, 0.92];
 /// Segments with less are not worth a test of their own.
 const NEGLIGIBLE: f64 = 1e-3;
-/// A build costs at most the boots that tell so many bits.
+/// A build costs at most the boots that tell so many bits, and at least [`LEAST_BUILD_BITS`] if it costs anything.
 const BUILD_BITS: f64 = 2.0;
+/// However cheap a build is, a kernel's takes a person's disk and patience.
+const LEAST_BUILD_BITS: f64 = 1.5;
 /// The share of a build's cost that is not counted when it halves a range that surely holds the culprit.
 const NEEDED_ANYWAY: f64 = 0.95;
 
@@ -126,7 +128,12 @@ impl Sums {
 /// The test with the most information about the culprit per cost; `None` when no test tells anything. `rates` are
 /// the expected ones of bad and good candidates.
 pub(crate) fn choose(segments: &[Segment], builds: &Builds, rates: (f64, f64), batch: Batch) -> Option<Plan> {
-    let build = builds.cost.min(BUILD_BITS / capacity(rates.0, rates.1).max(1e-12));
+    let bit = 1.0 / capacity(rates.0, rates.1).max(1e-12);
+    let build = if builds.cost > 0.0 {
+        builds.cost.clamp(LEAST_BUILD_BITS * bit, BUILD_BITS * bit)
+    } else {
+        0.0
+    };
     let points = points(segments, builds, build);
     let mut best: Option<Plan> = None;
     for boots in batch.sizes(rates.0) {

@@ -13,6 +13,8 @@ const CALIBRATION: u64 = 3;
 const CONFIRM_FROM: f64 = 0.6;
 /// A confirming test ends when its culprit has become this improbable.
 const CONFIRM_TO: f64 = 0.35;
+/// The share of the error that a search stops at: the rates' prior is a guess, and who says 95 % must hold it.
+const MARGIN: f64 = 0.6;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
 /// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where
@@ -241,7 +243,7 @@ impl Search {
             }
             // Its parent or itself cannot be tested any more: it stays unconfirmed.
             let mass = posterior.iter().find(|s| s.first == found.0).map_or(0.0, |s| s.mass);
-            if mass >= self.problem.confidence {
+            if mass >= self.sure() {
                 return Step::Done(answer(&posterior, found, false));
             }
         }
@@ -256,6 +258,11 @@ impl Search {
         }
     }
 
+    /// The probability at which a culprit is believed.
+    fn sure(&self) -> f64 {
+        1.0 - MARGIN * (1.0 - self.problem.confidence)
+    }
+
     /// The next step of the confirming test, if one is under way and goes on.
     fn confirming(&mut self, posterior: &[Segment]) -> Option<Step> {
         let confirm = self.confirm.as_ref()?;
@@ -263,11 +270,11 @@ impl Search {
         let test =
             |candidate, test: &Sprt, why| Some(Step::Test { candidate, boots: test.passes_needed(), why });
         match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
-            (Decision::Low, Decision::High) if mass >= self.problem.confidence => {
+            (Decision::Low, Decision::High) if mass >= self.sure() => {
                 return Some(Step::Done(answer(posterior, confirm.culprit, true)));
             }
             // It agrees, but earlier boots speak against: more of them before it is tried again.
-            (Decision::Low, Decision::High) => self.confirm_from = self.problem.confidence,
+            (Decision::Low, Decision::High) => self.confirm_from = self.sure(),
             // Refuted: its boots are in the posterior, which decides where to look now.
             (Decision::High, _) | (_, Decision::Low) => {}
             _ if mass < CONFIRM_TO => {}

@@ -129,11 +129,8 @@ impl Sums {
 /// the expected ones of bad and good candidates.
 pub(crate) fn choose(segments: &[Segment], builds: &Builds, rates: (f64, f64), batch: Batch) -> Option<Plan> {
     let bit = 1.0 / capacity(rates.0, rates.1).max(1e-12);
-    let build = if builds.cost > 0.0 {
-        builds.cost.clamp(LEAST_BUILD_BITS * bit, BUILD_BITS * bit)
-    } else {
-        0.0
-    };
+    let build =
+        if builds.cost > 0.0 { builds.cost.clamp(LEAST_BUILD_BITS * bit, BUILD_BITS * bit) } else { 0.0 };
     let points = points(segments, builds, build);
     let mut best: Option<Plan> = None;
     for boots in batch.sizes(rates.0) {

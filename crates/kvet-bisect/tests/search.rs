@@ -24,12 +24,11 @@ fn is_a_probability(search: &Search, candidates: u64) {
     assert_eq!(next, candidates + 1);
 }
 
+/// The culprit range, every step with its verdicts, and the search.
+type Driven = (Option<(u64, u64)>, Vec<(Step, Vec<Verdict>)>, Search);
+
 /// Drives a search against a world; the culprit range, and every step with its verdicts.
-fn drive(
-    candidates: u64,
-    mut fails: impl FnMut(u64) -> bool,
-    broken: impl Fn(u64) -> bool,
-) -> (Option<(u64, u64)>, Vec<(Step, Vec<Verdict>)>, Search) {
+fn drive(candidates: u64, mut fails: impl FnMut(u64) -> bool, broken: impl Fn(u64) -> bool) -> Driven {
     let mut search = Search::new(problem(candidates)).unwrap();
     let mut steps = Vec::new();
     for _ in 0..20_000 {
@@ -95,7 +94,7 @@ proptest! {
         let broken = |c: u64| c != n && holes.contains(&c);
         // Fails in every second run, in turn: nothing is left to chance.
         let mut turn = 0u64;
-        let (found, ..) = drive(n, |c| { turn += 1; c >= culprit && turn % 2 == 0 }, broken);
+        let (found, ..) = drive(n, |c| { turn += 1; c >= culprit && turn.is_multiple_of(2) }, broken);
         let (first, last) = found.expect("it fails often enough");
         prop_assert!((first..=last).contains(&culprit), "{first}..{last} for {culprit}");
         // Only what cannot be tested keeps others from being told apart.
@@ -126,7 +125,7 @@ fn two_ends_of_which_one_cannot_be_tested_come_to_an_end() {
         1,
         |c| {
             turn += 1;
-            c == 1 && turn % 2 == 0
+            c == 1 && u64::is_multiple_of(turn, 2)
         },
         |c| c == 0,
     );

@@ -165,9 +165,8 @@ impl Judge<'_> {
             for &input in &target.inputs {
                 let at = input.0 as usize;
                 named[at] = true;
-                kept[at] |= files[at]
-                    .stamp
-                    .is_some_and(|s| s.changed > latest && s.modified <= made.modified);
+                kept[at] |=
+                    files[at].stamp.is_some_and(|s| s.changed > latest && s.modified <= made.modified);
             }
         }
         let count = |flags: &[bool]| flags.iter().filter(|f| **f).count();

@@ -13,8 +13,7 @@ use serde_json::Value;
 
 /// A verdict that depends only on what was seen before: with the failure in the kernel, every third run fails,
 /// counted by the lines of the journal.
-const EVERY_THIRD: &str =
-    r#"n=$(wc -l <"$STATE/journal.jsonl"); grep -q broken "$KVET_KERNEL" && [ $((n * 7 % 3)) = 1 ] && exit 1; exit 0"#;
+const EVERY_THIRD: &str = r#"n=$(wc -l <"$STATE/journal.jsonl"); grep -q broken "$KVET_KERNEL" && [ $((n * 7 % 3)) = 1 ] && exit 1; exit 0"#;
 
 struct Lab {
     files: Files,
@@ -62,7 +61,15 @@ impl Lab {
         let state = self.files.path(state);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvet"));
         command
-            .args(["bisect", "commits", "good..bad", "--build", "cp kernel.c vmlinux", "--artefact", "vmlinux"])
+            .args([
+                "bisect",
+                "commits",
+                "good..bad",
+                "--build",
+                "cp kernel.c vmlinux",
+                "--artefact",
+                "vmlinux",
+            ])
             .args(["--build-cost", "5", "--format", "json", "--run", run])
             .arg("--repository")
             .arg(&self.repository)
@@ -228,7 +235,17 @@ fn commits_that_do_not_build_are_left_out_and_named_when_they_hide_the_culprit()
     assert!(document.is_null() && stderr.contains("--build"), "{stderr}");
     let state = lab.files.path("state");
     let output = Command::new(env!("CARGO_BIN_EXE_kvet"))
-        .args(["bisect", "commits", "good..bad", "--build", build, "--artefact", "vmlinux", "--format", "json"])
+        .args([
+            "bisect",
+            "commits",
+            "good..bad",
+            "--build",
+            build,
+            "--artefact",
+            "vmlinux",
+            "--format",
+            "json",
+        ])
         .args(["--build-cost", "5", "--run", EVERY_THIRD, "--repository"])
         .arg(&lab.repository)
         .arg("--state")
@@ -294,7 +311,8 @@ fn two_options_of_forty_that_fail_together() {
         false => format!("# CONFIG_OPT{i} is not set\n"),
     };
     let side = |on: bool| (0..40).map(|i| option(i, on)).collect::<String>() + "CONFIG_SAME=y\n";
-    let (good, bad) = (files.write("good", side(false).as_bytes()), files.write("bad", side(true).as_bytes()));
+    let (good, bad) =
+        (files.write("good", side(false).as_bytes()), files.write("bad", side(true).as_bytes()));
     let state = files.path("state");
     // Kconfig's part: OPT31 depends on OPT30.
     let complete = r##"grep -q CONFIG_OPT30=y "$KCONFIG_CONFIG" || sed -i 's/CONFIG_OPT31=y/# CONFIG_OPT31 is not set/' "$KCONFIG_CONFIG""##;

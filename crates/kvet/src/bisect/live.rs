@@ -79,6 +79,7 @@ impl View {
         if built.cached {
             return;
         }
+        self.spent.builds += u64::from(built.ok);
         if !built.ok {
             self.says(&format!("  does not build: {}", built.why.as_deref().unwrap_or("")));
         }
@@ -113,14 +114,13 @@ impl View {
     }
 
     fn totals(&self, search: &Search) -> String {
+        let spent = format!("{}, {}", count(self.spent.runs, "run"), count(self.spent.builds, "build"));
+        // Before the first failure nothing is known of the rate, on which all depends.
+        if search.seen().values().all(|t| t.fails == 0) {
+            return format!("{spent}; how many are to come shows with the first failure");
+        }
         let (runs, builds) = rest(search, self.names.len() as u64 - 1, self.confidence);
-        format!(
-            "{}, {}; about {} and {} to come",
-            count(self.spent.runs, "run"),
-            count(self.spent.builds, "build"),
-            number(runs),
-            number(builds)
-        )
+        format!("{spent}; about {} and {} to come", number(runs), number(builds))
     }
 
     fn line(&mut self, search: &Search) {

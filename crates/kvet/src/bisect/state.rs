@@ -174,7 +174,7 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<Option<ExitStatus>
     }
 }
 
-/// The last words of a log, for a message: its last line that speaks of an error, else its last.
+/// What a log says for a message: its first line that speaks of an error, a compiler's before make's; else its last.
 pub fn last_words(log: &Path) -> Option<String> {
     const TAIL: u64 = 64 << 10;
     let mut file = File::open(log).ok()?;
@@ -184,8 +184,9 @@ pub fn last_words(log: &Path) -> Option<String> {
     file.take(TAIL).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    let telling = |l: &&&str| l.contains("error") || l.contains("Error") || l.contains("***");
-    let line = lines.iter().rev().find(telling).or(lines.last())?;
+    let is_make = |l: &str| l.starts_with("make") && l.contains("***");
+    let telling = |l: &&&str| l.to_ascii_lowercase().contains("error") && !is_make(l);
+    let line = lines.iter().find(telling).or(lines.iter().find(|l| is_make(l))).or(lines.last())?;
     Some(line.trim().chars().take(300).collect())
 }
 

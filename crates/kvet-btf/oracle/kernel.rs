@@ -40,10 +40,7 @@ impl Oracle {
     pub fn rules(&self) -> Result<&'static Rules, String> {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|e| e.to_string())?;
         let release = release.trim();
-        let known = Rules::for_release(release).filter(|rules| {
-            let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-            numbers.next() == Some(Ok(rules.release.0)) && numbers.next() == Some(Ok(rules.release.1))
-        });
+        let known = Rules::for_release(release).filter(|rules| rules.was_read() && rules.is_of(release));
         known.ok_or_else(|| format!("kvet has no rules for the running kernel {release}"))
     }
 

@@ -76,15 +76,16 @@ impl Header {
             return Err(ParseError::Truncated { what: "the header", end: u64::from(HEADER_LEN), len });
         }
         let hdr_len = order.read(data, 4);
+        // What a shorter header leaves out would read as 0, and be named in its place.
+        if hdr_len < HEADER_LEN {
+            return Err(unsupported("header length", hdr_len, HEADER_LEN));
+        }
         let header = Header::read(data, hdr_len.min(LONG_HEADER_LEN) as usize, order);
         if header.version != VERSION {
             return Err(unsupported("version", header.version.into(), VERSION.into()));
         }
         if header.flags != 0 {
             return Err(unsupported("flags", header.flags.into(), 0));
-        }
-        if hdr_len < HEADER_LEN {
-            return Err(unsupported("header length", hdr_len, HEADER_LEN));
         }
         for (what, off, size) in header.sections() {
             let end = u64::from(hdr_len) + u64::from(off) + u64::from(size);

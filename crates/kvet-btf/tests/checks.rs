@@ -212,18 +212,136 @@ fn versions_differ_where_they_should() {
 #[test]
 fn releases_choose_their_rules() {
     for (release, rules) in [
-        ("5.4.0", &V5_10),
-        ("5.15.0", &V5_10),
-        ("6.1.0-56-amd64", &V6_1),
-        ("6.6.9", &V6_1),
-        ("6.12.117+deb12-amd64", &V6_12),
-        ("6.18.44", &V6_18),
-        ("7.3.4+deb13", &V7_3),
-        ("9.0", &V7_3),
+        ("5.4.0", "5.10"),
+        ("5.10.0-46-cloud-amd64", "5.10"),
+        ("5.14.0", "5.13"),
+        ("5.15.0-91-generic", "5.15"),
+        ("5.19.0", "5.17"),
+        ("6.1.0-56-amd64", "6.1"),
+        ("6.6.9", "6.1"),
+        ("6.8.0", "6.7"),
+        ("6.10", "6.9"),
+        ("6.12.117+deb12-amd64", "6.12"),
+        ("6.14.0-33-generic", "6.12"),
+        ("6.17.0", "6.15"),
+        ("6.18.44", "6.18"),
+        ("7.0.1", "6.18"),
+        ("7.1.0-rc3", "7.1"),
+        ("7.3.4+deb13", "7.3"),
+        ("9.0", "7.3"),
     ] {
-        assert_eq!(Rules::for_release(release), Some(rules), "{release}");
+        assert_eq!(Rules::for_release(release).map(|r| r.to_string()).as_deref(), Some(rules), "{release}");
     }
+    assert!(V7_3.was_read() && V7_3.is_of("7.3.4+deb13") && !V7_3.is_of("7.30") && !V7_3.is_of("9.0"));
     assert_eq!(Rules::for_release("next"), None);
+}
+
+/// What a kernel of 5.15 is built with (pahole writes FLOAT from 5.13 on), and one of 6.17 (tags with the kind
+/// flag from 6.15 on): each is sound for the kernel that holds it, and wrong for the next older one.
+#[test]
+fn versions_between_those_that_were_read_take_their_own_btf() {
+    let verdict = |blob: &Blob, release: &str| {
+        let rules = Rules::for_release(release).unwrap();
+        kernel::vmlinux(&blob.bytes(), &Options::new(rules)).log.last_line()
+    };
+    let of = |name: &str, kind: Kind, flag: u32, word: u32, tail: &[u32]| {
+        let mut b = Builder::new();
+        b.int("int", 4, 1);
+        b.add(name, flag << 31 | (kind as u32) << 24, word, tail);
+        b.blob()
+    };
+    for (blob, before, from, line) in [
+        (of("double", Kind::Float, 0, 8, &[]), "5.12", "5.13", "[2] Invalid btf_info:10000000"),
+        (of("tag", Kind::DeclTag, 0, 1, &[u32::MAX]), "5.15", "5.16", "[2] Invalid kind:17"),
+        (of("user", Kind::TypeTag, 0, 1, &[]), "5.16", "5.17", "[2] Invalid kind:18"),
+        (of("big", Kind::Enum64, 0, 8, &[]), "5.19", "6.0", "[2] Invalid kind:19"),
+        (
+            of("s", Kind::Enum, 1, 4, &[]),
+            "5.19",
+            "6.0",
+            "[2] ENUM s size=4 vlen=0 Invalid btf_info kind_flag",
+        ),
+        (
+            of(".data/x", Kind::Datasec, 0, 4, &[]),
+            "6.8",
+            "6.9",
+            "[2] DATASEC .data/x size=4 vlen=0 Invalid name",
+        ),
+        (
+            of("user", Kind::TypeTag, 1, 1, &[]),
+            "6.14",
+            "6.15",
+            "[2] TYPE_TAG user type_id=1 Invalid btf_info kind_flag",
+        ),
+    ] {
+        assert_eq!(verdict(&blob, before), line, "{before}");
+        assert_eq!(verdict(&blob, from), "", "{from}");
+    }
+}
+
+/// `btf_parse_module` came with 5.11: before it nobody reads, and nobody refuses, what a module carries.
+#[test]
+fn kernels_before_5_11_read_no_modules_btf() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let kernel_data = b.blob().bytes();
+    let base = Btf::parse(&kernel_data).unwrap();
+    let mut b = Builder::new();
+    b.reference(Kind::Typedef, "", int);
+    let bad = b.blob().bytes();
+    for (release, taken) in [("5.10", true), ("5.11", false), ("6.1", false)] {
+        let options = Options::new(Rules::for_release(release).unwrap());
+        let verdict = kernel::module("m", &bad, None, &base, &options);
+        assert_eq!((verdict.accepted(), verdict.console().is_empty()), (taken, taken), "{release}");
+        let solved = Arc::new(Solved::new(&kernel_data, &options));
+        let kernel = Base::new(&kernel_data, solved);
+        let subject = Subject::Module { name: "m", distilled: None, kernel: Some(&kernel) };
+        let report = check(&bad, subject, &Facts::default(), &options);
+        assert_eq!(report.findings.is_empty(), taken, "{release}");
+        assert_eq!(report.skipped.iter().any(|s| s.contains("does not read it")), taken, "{release}");
+    }
+    // And what a kernel loses that refuses its own BTF is no module.
+    let boots =
+        |rules| format!("{:?}", has(&strict(&two_numa_nodes().bytes(), rules), "btf/datasec-offset").at_boot);
+    assert!(
+        !boots(&V5_10).contains("module") && boots(&V6_1).contains("failed to validate module [%s] BTF: -22")
+    );
+}
+
+/// Found by fuzzing: 6.1 reads one member here, 7.3 eight million, of which none is there.
+#[test]
+fn a_type_that_is_longer_for_newer_kernels_is_not_stepped_over() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    b.add("u", (Kind::Union as u32) << 24 | 0x84_0001, 4, &[0, int, 0]);
+    let data = b.blob().bytes();
+    for rules in kernel::ALL {
+        let report = strict(&data, rules);
+        assert_eq!((report.findings.len(), report.types), (1, 1), "{rules}: {:#?}", report.findings);
+    }
+}
+
+/// RHEL 9 calls its kernel 5.14 and has the BPF of much newer ones; its own BTF shows it.
+#[test]
+fn a_kernels_own_btf_shows_what_its_release_hides() {
+    let of = |names: &[&str]| {
+        let mut b = Builder::new();
+        b.int("int", 4, 1);
+        for name in names {
+            b.name(name);
+        }
+        b.blob().bytes()
+    };
+    let rules = |release: &str, names: &[&str]| Rules::for_kernel(release, &of(names)).unwrap().to_string();
+    let kinds = ["btf_float_log", "BTF_KIND_DECL_TAG", "BTF_KIND_TYPE_TAG", "BTF_KIND_ENUM64"];
+    assert_eq!(rules("5.14.0-427.el9", &kinds), "6.1");
+    assert_eq!(rules("5.14.0-570.el9", &[&kinds[..], &["bpf_res_spin_lock"]].concat()), "6.15");
+    assert_eq!(rules("4.18.0-553.el8", &kinds[..1]), "5.13");
+    assert_eq!(rules("5.14.0", &["xBTF_KIND_ENUM64"]), "5.13", "whole names only");
+    assert_eq!(rules("7.0.0", &["btf_layout"]), "7.1");
+    // Evidence never makes a kernel older, nor changes what was read from its own source.
+    assert_eq!(rules("6.14.0", &kinds), "6.12");
+    assert_eq!(rules("6.1.0-56-amd64", &["btf_layout"]), "6.1");
 }
 
 /// The same BTF in the other byte order.

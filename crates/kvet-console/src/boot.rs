@@ -74,6 +74,8 @@ pub(crate) struct Going {
     pub panicked: bool,
     /// `Run /init as init process` was seen; what follows is user space.
     pub init_started: bool,
+    /// Its banner had a time stamp.
+    pub stamped: bool,
     /// A console prints the log again from its beginning.
     pub replaying: bool,
     /// Marks with their times, by which a repeated log is known.
@@ -90,6 +92,7 @@ impl Going {
         {
             self.boot.phase = phase;
         }
+        self.stamped |= line.part.timestamp.is_some() && text.starts_with("Linux version ");
         self.facts(text);
         old != self.boot.phase
     }

@@ -158,17 +158,39 @@ pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
 pub fn clean_line(raw: &[u8]) -> String {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     let raw = &raw[..raw.len().min(MAX_LINE)];
-    let text = sanitize(raw);
     let mut out = String::new();
-    parts(&text, |part| {
-        if !part.text.is_empty() {
-            if !out.is_empty() {
-                out.push(' ');
+    for piece in pieces(raw) {
+        parts(&sanitize(piece), |part| {
+            if !part.text.is_empty() {
+                if !out.is_empty() {
+                    out.push(' ');
+                }
+                out.push_str(part.text);
             }
-            out.push_str(part.text);
-        }
-    });
+        });
+    }
     out
+}
+
+/// What a physical line shows one after the other: a lone `\r` goes back to its beginning, and a terminal that is reset or cleared (`ESC c`,
+/// `ESC [ 2 J`, of firmware and of x86's boot code) begins anew.
+pub(crate) fn pieces(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(raw);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let cut = memchr::memchr2_iter(b'\r', 0x1b, bytes).find_map(|at| match &bytes[at..] {
+            [b'\r', ..] => Some((at, 1)),
+            [0x1b, b'c', ..] => Some((at, 2)),
+            [0x1b, b'[', b'2', b'J', ..] => Some((at, 4)),
+            _ => None,
+        });
+        let Some((at, length)) = cut else {
+            rest = None;
+            return Some(bytes);
+        };
+        rest = Some(&bytes[at + length..]);
+        Some(&bytes[..at])
+    })
 }
 
 /// Lines of `bytes` (a whole log) within `span`: number and cleaned text.

@@ -316,8 +316,23 @@ impl Open {
             .sections
             .iter()
             .position(|s| s.role == Role::Main && s.title == "stack backtrace:" && s.has_place());
+        // Where lines of several CPUs are mixed, the trace is the one that holds what the headline names.
+        let named = self.report.named.as_ref().map(|f| f.symbol.as_str()).filter(|s| !s.is_empty());
+        let holds = |s: &Section| {
+            let mut places = s.ip.iter().chain(&s.frames);
+            places.any(|f| Some(f.symbol.as_str()) == named || Some(f.function.as_str()) == named)
+        };
+        let mixed =
+            named.is_some() && find(&|s| s.role == Role::Main).is_some_and(|i| !holds(&self.sections[i]));
+        let holding = if mixed {
+            find(&|s| s.role == Role::Main && holds(s))
+                .or_else(|| find(&|s| matches!(s.role, Role::Panic | Role::Foreign) && holds(s)))
+        } else {
+            None
+        };
         first
             .or(titled)
+            .or(holding)
             .or_else(|| find(&|s| s.role == Role::Main))
             .or_else(|| find(&|s| s.role == Role::Panic))
             .or_else(|| find(&|s| s.role == Role::Cpu))

@@ -108,6 +108,12 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     let young = open.taken < 12 && open.frame_count() == 0;
     match (kind, new) {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
+        // A decoded log names the inlined functions in headlines of their own, the innermost first.
+        (Kind::Kasan, Kind::Kasan) | (Kind::Kmsan, Kind::Kmsan) | (Kind::Kfence, Kind::Kfence)
+            if young && open.report.headline.ends_with("[inline]") =>
+        {
+            Relation::Detail
+        }
         (Kind::Slab | Kind::Kasan, Kind::Slab) if !text.starts_with("BUG ") => Relation::Detail,
         (Kind::Leak, Kind::Leak) if young && text.starts_with("unreferenced object") => Relation::Detail,
         (Kind::Leak, Kind::Leak)
@@ -214,6 +220,12 @@ pub(crate) fn absorb(open: &mut Open, start: Start, line: &Line<'_>) {
         open.report.kind = Kind::Refcount;
         return;
     }
+    if start.report.kind == open.report.kind && open.report.headline.ends_with("[inline]") {
+        let inlined = std::mem::replace(&mut open.report.headline, start.report.headline);
+        open.report.details.push((open.report.span.first_line, inlined));
+        open.report.named = start.report.named.or(open.report.named.take());
+        return;
+    }
     open.detail(line);
     let report = &mut open.report;
     let new = start.report;
@@ -268,6 +280,10 @@ pub(crate) fn same_headline(report: &mut Report, new: Report) {
 pub(crate) fn settle_phase(report: &mut Report) {
     let has = |name: &str| report.frames.iter().any(|f| f.function == name);
     if matches!(report.phase, Phase::UserSpace | Phase::Shutdown | Phase::Init) {
+        return;
+    }
+    if report.kind == Kind::Rootfs {
+        report.phase = Phase::Init;
         return;
     }
     if let Some(at) = report.frames.iter().position(|f| f.function == "do_one_initcall") {

@@ -220,6 +220,16 @@ Panic#1 Part2
 }
 
 #[test]
+fn a_banner_behind_firmware_and_without_time_stamps() {
+    let log = parse(b"Booting from ROM...\r\nProbing EDD (edd=off to disable)... o\x1bc\x1b[?7l\x1b[2JLinux version 6.1.0 (a@b) (gcc) #1 SMP\r\nCommand line: console=ttyS0 printk.time=0\r\nFreeing unused kernel memory: 12K\r\n");
+    assert_eq!((log.boots.len(), log.reports.len()), (1, 0));
+    let boot = &log.boots[0];
+    assert_eq!(boot.command_line.as_deref(), Some("console=ttyS0 printk.time=0"));
+    assert_eq!(boot.phase, Phase::Init);
+    assert!(matches!(&boot.ending, Ending::Silence { line: 4, .. }), "{:?}", boot.ending);
+}
+
+#[test]
 fn dropped_messages_are_counted() {
     let log = parse(b"[    1.000000] a\n** 23 printk messages dropped **\n** 7 printk messages dropped ** [    2.000000] Oops: 0000 [#1] SMP\n[    2.000001] RIP: 0010:f+0x1/0x2\n");
     assert_eq!(log.reports.len(), 1);

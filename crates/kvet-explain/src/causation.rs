@@ -337,7 +337,7 @@ mod tests {
                 report.span = Span { start: i as u64 * 100, ..Span::default() };
                 Seed {
                     culprit: fault::culprit(&report),
-                    inferred: report.headline.contains("again and again"),
+                    inferred: crate::infer::is_int3_loop(&report),
                     report,
                 }
             })

@@ -49,6 +49,10 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         Kind::Bug if report.headline.contains("workqueue leaked") => {
             leaked(report).or_else(|| innermost(report))
         }
+        // Who was called and did not care.
+        Kind::Warning if report.headline.contains(": nobody cared") => {
+            report.named.as_ref().map(Culprit::of).or_else(|| innermost(report))
+        }
         Kind::StackOverflow => overflowed(report),
         Kind::Patching => report.named.as_ref().map(Culprit::of).or_else(|| innermost(report)),
         Kind::Btf | Kind::Rootfs | Kind::Reset | Kind::Silence => None,
@@ -70,17 +74,21 @@ fn readable(symbol: &str) -> Option<String> {
 }
 
 /// Frames that a trace vouches for; all of them when it vouches for none (an unwinder without ORC or frame
-/// pointers marks every frame with `?`).
+/// pointers marks every frame with `?`). Inlined ones stand in decoded logs only: the same bug must be named alike in
+/// both.
 fn reliable(frames: &[Frame]) -> impl Iterator<Item = &Frame> + Clone {
-    let all = !frames.iter().any(|frame| frame.reliable && !frame.function.is_empty());
-    frames.iter().filter(move |frame| (all || frame.reliable) && !frame.function.is_empty())
+    let is_frame = |frame: &&Frame| !frame.inlined && !frame.function.is_empty();
+    let all = !frames.iter().filter(is_frame).any(|frame| frame.reliable);
+    frames.iter().filter(is_frame).filter(move |frame| all || frame.reliable)
 }
 
 /// Whether a helper of this reason is passed by in a report.
 fn passes(report: &Report, reason: Reason) -> bool {
     let kind = report.kind;
     match reason {
-        Reason::Sanitizer | Reason::Reporting | Reason::Trap => true,
+        Reason::Sanitizer | Reason::Reporting => true,
+        // Who reports does so from within a handler here: the handler is the code at fault, not what it interrupted.
+        Reason::Trap => !(kind == Kind::Lockdep || is_preemptible(report)),
         Reason::Memory | Reason::Locking | Reason::Container | Reason::Counting | Reason::Allocation => true,
         Reason::Waking | Reason::Work | Reason::Service | Reason::Primitive => true,
         // An object that is tracked is its owner's; one that faults shows who holds it.
@@ -89,11 +97,16 @@ fn passes(report: &Report, reason: Reason) -> bool {
             !matches!(kind, Kind::PageFault | Kind::GeneralProtection | Kind::Oops | Kind::Breakpoint)
         }
         // Who gives a damaged page back only found it so.
-        Reason::Freeing => report.headline.contains("Bad page"),
+        Reason::Freeing => report.headline.contains("Bad page state"),
         Reason::Dropping => matches!(kind, Kind::Lockdep | Kind::Warning),
         Reason::Waiting => kind == Kind::SleepingInAtomic,
         Reason::CrossCpu | Reason::Interrupt => false,
     }
+}
+
+/// `BUG: using smp_processor_id() in preemptible code`.
+fn is_preemptible(report: &Report) -> bool {
+    report.kind == Kind::Bug && report.headline.contains("in preemptible")
 }
 
 /// Why a frame is a helper.
@@ -121,6 +134,21 @@ fn innermost(report: &Report) -> Option<Culprit> {
     let tells =
         |frame: &&Frame| !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap));
     report.named.iter().chain(frames()).find(tells).or_else(|| frames().next()).map(Culprit::of)
+}
+
+/// What lockdep began to say and an exception broke off, on its way through damaged locks: that trace shows the same
+/// call.
+pub fn broken_off(report: &Report, by: &Report) -> Option<Culprit> {
+    let is_bare = report.ip.is_none() && report.frames.is_empty() && report.traces.is_empty();
+    let same_task = report.pid.is_some() && report.pid == by.pid && report.boot == by.boot;
+    if report.kind != Kind::Lockdep
+        || !is_bare
+        || !same_task
+        || by.span.first_line > report.span.last_line + 8
+    {
+        return None;
+    }
+    culprit(&Report { ip: by.ip.clone(), frames: by.frames.clone(), ..report.clone() })
 }
 
 /// The traces of a report, the first one first, each with its instruction pointer.
@@ -156,8 +184,19 @@ fn is_own_work(function: &str) -> bool {
 fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
     let mut own: Option<&Frame> = None;
     let mut waits_for_cpu = None;
+    // A timer's callback in a hard interrupt: what it interrupted is named, unless that was idle.
+    let mut callback: Option<&Frame> = None;
     for frame in frames {
         let function = name(frame);
+        if helpers::is_hard_timer(function) {
+            callback = callback.or(own.take());
+            continue;
+        }
+        if is_idle(function)
+            && let Some(callback) = callback
+        {
+            return Some(Culprit::of(callback));
+        }
         if own.is_none() && function.starts_with("smp_call_function") {
             // Whatever variant: it waits for another CPU. Who patches text is named, though: nothing else is told.
             waits_for_cpu = waits_for_cpu.or(Some(frame));
@@ -185,7 +224,14 @@ fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
             own = Some(frame);
         }
     }
-    waits_for_cpu.map(|_| Culprit::named("smp_call_function"))
+    waits_for_cpu.map(|_| Culprit::named("smp_call_function")).or_else(|| callback.map(Culprit::of))
+}
+
+/// The idle loop (kernel/sched/idle.c).
+fn is_idle(function: &str) -> bool {
+    ["cpu_startup_entry", "do_idle", "cpu_idle_loop", "default_idle", "arch_cpu_idle", "start_secondary"]
+        .contains(&function)
+        || function.starts_with("cpuidle_")
 }
 
 fn is_broadcast(function: &str) -> bool {
@@ -264,10 +310,11 @@ fn owner(report: &Report) -> Option<Culprit> {
     reliable(&allocated.frames).find(own).map(Culprit::of)
 }
 
-/// `last function: addrconf_dad_work`.
+/// `last function: addrconf_dad_work`, since 6.9 `workfn=addrconf_dad_work` (kernel/workqueue.c, `process_one_work`).
 fn leaked(report: &Report) -> Option<Culprit> {
     let told = report.details.iter().map(|(_, text)| text.as_str()).chain([report.headline.as_str()]);
-    let function = told.filter_map(|text| text.split_once("last function: ")).next()?.1;
+    let marks = ["last function: ", "workfn="];
+    let function = told.filter_map(|text| marks.iter().find_map(|mark| text.split_once(mark))).next()?.1;
     Some(Culprit::named(function.split_whitespace().next()?))
 }
 

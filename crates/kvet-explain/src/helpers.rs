@@ -70,11 +70,11 @@ const HELPERS: &[(Reason, &[&str])] = &[
         &[
             // lib/dump_stack.c, kernel/panic.c, lib/bug.c, arch/*/kernel/{traps,dumpstack}.c, arch/*/mm/fault.c.
             "dump_stack*", "__dump_stack*", "show_stack*", "show_trace*", "show_regs*", "show_registers", "__show_regs*",
-            "dump_backtrace*", "show_backtrace*", "unwind_backtrace", "walk_stackframe*", "panic*", "vpanic", "nmi_panic*",
+            "dump_backtrace*", "show_backtrace*", "unwind_backtrace", "walk_stackframe*", "panic*", "vpanic", "nmi_panic*", "unknown_nmi_error*", "default_do_nmi", "do_nmi", "exc_nmi", "asm_exc_nmi", "end_repeat_nmi",
             "check_panic_on_warn", "__warn", "__warn_printk", "warn_slowpath*", "warn_printk", "warn_bogus*",
             "report_bug*", "__report_bug", "fixup_bug*", "handle_bug*", "bug_handler", "reserved_bug*", "is_valid_bugaddr",
             "die", "__die*", "die_addr", "die_kernel_fault", "die_body", "oops_*", "oops_end", "oops_begin", "bust_spinlocks",
-            "arm64_notify_die*", "notify_die", "no_context", "page_fault_oops", "bad_area*", "__bad_area*",
+            "arm64_notify_die*", "notify_die", "no_context", "page_fault_oops",
             "kernelmode_fixup_or_oops", "__do_kernel_fault", "do_bad_area", "__do_user_fault", "bad_page*", "dump_page*",
             "__dump_page*", "free_page_is_bad*", "free_pages_check*", "check_free_page*", "check_new_page*", "check_new_pages*",
             "print_bad_pte*", "__print_bad_page_map*", "print_usage_bug*", "print_circular_bug*", "print_irq_inversion_bug*",
@@ -83,7 +83,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
             "check_stack_object", "check_kernel_text_object", "check_bogus_address", "handle_stack_overflow",
             "handle_bad_stack", "__bad_stack", "bad_stack", "panic_bad_stack", "__stack_chk_fail", "print_hex_dump*",
             "sysdump_*", "debug_print_object", "spin_dump", "spin_bug", "rwlock_bug*", "do_oops*", "_exception*",
-            "exception_common", "ist_*", "math_error", "__schedule_bug", "___might_sleep", "__might_sleep", "__might_resched",
+            "exception_common", "ist_*", "math_error", "__schedule_bug", "___might_sleep", "__might_sleep", "__might_resched", "__cant_sleep*", "__cant_migrate*",
             "__might_fault", "might_fault", "might_sleep*", "check_preemption_disabled", "debug_smp_processor_id",
             "__this_cpu_preempt_check", "lockdep_rcu_suspicious", "rcu_read_lock_sched_held", "warn_alloc*", "dump_header",
             "out_of_memory", "oom_kill_process", "printk*", "vprintk*", "dev_vprintk*", "va_format", "printk_emit", "_printk*", "__printk*", "console_unlock", "dev_printk*",
@@ -96,7 +96,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
         Reason::Trap,
         &[
             // arch/x86/{entry,kernel/traps.c,mm/fault.c}, arch/arm64/{kernel/entry*,mm/fault.c,kernel/traps.c}, arm, riscv, ...
-            "asm_exc_*", "exc_*", "do_trap*", "do_error_trap*", "do_invalid_op", "invalid_op", "general_protection",
+            "bad_area*", "__bad_area*", "asm_exc_*", "exc_*", "do_trap*", "do_error_trap*", "do_invalid_op", "invalid_op", "general_protection",
             "do_general_protection", "page_fault", "async_page_fault", "do_async_page_fault", "trace_page_fault", "do_page_fault",
             "__do_page_fault", "trace_do_page_fault", "do_user_addr_fault", "do_kern_addr_fault", "spurious_*_fault", "error_entry", "error_code",
             "common_exception*", "double_fault", "do_double_fault", "divide_error", "do_divide_error", "do_int3", "int3", "stack_segment",
@@ -169,7 +169,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
             "kmalloc*", "__kmalloc*", "__do_kmalloc*", "kzalloc*", "kcalloc*", "kvmalloc*", "__kvmalloc*", "kvzalloc*", "kvcalloc*", "krealloc*", "__do_krealloc", "kvrealloc*", "kmemdup*", "kstrdup*", "kstrndup*", "kvmemdup*", "kmem_cache_*", "__kmem_cache_*", "kmalloc_slab", "kmalloc_array*",
             "kfree", "__kfree", "kfree_sensitive", "kzfree", "kvfree*", "vfree*", "__vfree*", "vfree_atomic", "__vunmap", "vunmap*", "vmalloc*", "__vmalloc*", "vzalloc*", "remove_vm_area", "free_vmap_area*", "alloc_vmap_area*", "__get_vm_area*", "vm_area_alloc_*",
             "slab_*", "__slab_*", "___slab_*", "slab_alloc*", "slab_free*", "do_slab_free*", "slab_post_alloc*", "slab_free_freelist_hook*", "__cache_*", "cache_*_array", "cache_alloc*", "cache_free*", "cache_grow*", "cache_reap*", "allocate_slab*", "new_slab*", "get_partial*", "get_from_partial*", "__unfreeze_partials*", "put_cpu_partial", "discard_slab*", "free_slab*", "__free_slab*", "deactivate_slab*", "free_to_partial*", "alloc_debug_processing", "free_debug_processing*", "on_freelist", "free_consistency_checks", "alloc_consistency_checks", "qlink_free*", "qlist_free*", "setup_object*", "init_object", "memcg_slab_*", "drain_obj_stock*", "refill_obj_stock", "obj_cgroup_charge*", "memcg_charge_slab", "should_failslab", "__should_failslab", "should_fail*", "fail_dump", "alloc_from_pcs*", "free_to_pcs*", "__pcs_replace*", "refill_sheaf*", "free_deferred_objects",
-            "alloc_pages*", "__alloc_pages*", "__alloc_frozen_*", "alloc_frozen_*", "__alloc_and_*", "alloc_page*", "get_page_from_freelist*", "__get_free_page*", "get_free_pages*", "get_zeroed_page*", "prep_new_page*", "post_alloc_hook*", "set_page_owner*", "__set_page_owner*", "reset_page_owner*", "__reset_page_owner*", "prep_compound_*", "rmqueue*", "__rmqueue*", "free_page*", "__free_page*", "free_frozen_*", "__free_frozen_*", "free_pages*", "__free_pages*", "free_unref_*", "free_the_page", "free_pcppages_bulk", "free_hot_cold_page*", "free_one_page", "free_large_kmalloc*", "__folio_alloc*", "folio_alloc*", "vma_alloc_folio*", "__page_cache_alloc", "__put_page*", "__put_single_page", "__put_compound_page", "put_page*", "release_pages", "folio_batch_*", "__folio_put*", "__folio_batch_release", "__pagevec_release", "page_frag_*", "__page_frag_*", "memdup_*", "mempool_*", "__mempool_*", "dma_pool_*", "devm_kmalloc*", "devm_kzalloc*", "devm_kcalloc*", "devm_kmemdup*", "devres_alloc*", "pcpu_alloc*", "__alloc_percpu*", "alloc_percpu*", "free_percpu*", "alloc_skb_with_frags", "__alloc_skb", "alloc_skb*", "__netdev_alloc_skb*", "__napi_alloc_skb*", "netlink_alloc_large_skb", "kmem_*", "getname_kernel", "memblock_*", "slob_*", "zs_malloc", "kmalloc_large*", "___kmalloc_large*", "vrealloc*", "alloc_inode_sb", "alloc_inode", "percpu_counter_*", "__percpu_counter_*", "__build_skb*", "build_skb*", "alloc_bulk", "rcu_free_slab", "free_large_kmalloc", "__memcg_slab*", "memcg_alloc_*", "check_slab_allocation", "kmalloc_fix_flags",
+            "alloc_pages*", "__alloc_pages*", "__alloc_frozen_*", "alloc_frozen_*", "__alloc_and_*", "alloc_page*", "get_page_from_freelist*", "__get_free_page*", "get_free_pages*", "get_zeroed_page*", "prep_new_page*", "post_alloc_hook*", "set_page_owner*", "__set_page_owner*", "reset_page_owner*", "__reset_page_owner*", "prep_compound_*", "rmqueue*", "__rmqueue*", "free_page*", "__free_page*", "free_frozen_*", "__free_frozen_*", "free_pages*", "__free_pages*", "free_unref_*", "free_the_page", "free_pcppages_bulk", "free_hot_cold_page*", "free_one_page", "free_large_kmalloc*", "__folio_alloc*", "folio_alloc*", "vma_alloc_folio*", "__page_cache_alloc", "page_pool_alloc*", "__page_pool_alloc*", "page_pool_dev_alloc*", "__put_page*", "__put_single_page", "__put_compound_page", "put_page*", "release_pages", "folio_batch_*", "__folio_put*", "__folio_batch_release", "__pagevec_release", "page_frag_*", "__page_frag_*", "memdup_*", "mempool_*", "__mempool_*", "dma_pool_*", "devm_kmalloc*", "devm_kzalloc*", "devm_kcalloc*", "devm_kmemdup*", "devres_alloc*", "pcpu_alloc*", "__alloc_percpu*", "alloc_percpu*", "free_percpu*", "alloc_skb_with_frags", "__alloc_skb", "alloc_skb*", "__netdev_alloc_skb*", "__napi_alloc_skb*", "netlink_alloc_large_skb", "kmem_*", "getname_kernel", "memblock_*", "slob_*", "zs_malloc", "kmalloc_large*", "___kmalloc_large*", "vrealloc*", "alloc_inode_sb", "alloc_inode", "percpu_counter_*", "__percpu_counter_*", "__build_skb*", "build_skb*", "alloc_bulk", "rcu_free_slab", "free_large_kmalloc", "__memcg_slab*", "memcg_alloc_*", "check_slab_allocation", "kmalloc_fix_flags",
         ],
     ),
     (
@@ -204,6 +204,8 @@ const HELPERS: &[(Reason, &[&str])] = &[
             // drivers/base, lib/kobject*.c, fs/{sysfs,proc/generic.c,debugfs}.
             "kobject_*", "__kobject_*", "kobj_*", "sysfs_*", "__sysfs_*", "internal_create_group*", "create_files", "remove_files*", "device_add*", "device_del", "device_register", "device_unregister", "device_create*", "device_destroy", "device_remove_*", "device_pm_*", "dpm_sysfs_*", "get_device_parent*", "add_uevent_var*", "device_initialize",
             "proc_register", "proc_create*", "_proc_mkdir", "proc_mkdir*", "proc_symlink", "debugfs_create_*", "__debugfs_create_*", "cdev_device_*", "driver_sysfs_*", "bus_add_device", "bus_remove_device",
+            // Registration with a bus or class that is nothing but the driver core beneath.
+            "i2c_add_adapter", "i2c_add_numbered_adapter", "i2c_register_adapter", "i2c_del_adapter", "platform_device_add*", "platform_device_del", "platform_device_register*", "platform_device_unregister",
             // drivers/usb/core: requests.
             "usb_submit_urb", "usb_hcd_submit_urb", "usb_hcd_map_urb_for_dma", "usb_control_msg*", "usb_internal_control_msg", "usb_bulk_msg*", "usb_interrupt_msg*", "usb_start_wait_urb", "usb_kill_urb*", "usb_kill_anchored_urbs*", "usb_unlink_urb", "usb_free_urb", "usb_alloc_urb",
             // crypto, lib/crypto, lib/crc*, lib/hexdump.c.
@@ -256,7 +258,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
 #[rustfmt::skip] // Data: one name a line would be a thousand lines.
 const STALL_HELPERS: &[&str] = &[
     "nmi_*", "*_nmi*", "do_nmi", "exc_nmi", "default_do_nmi", "arch_trigger_*", "__trigger_all_*", "trigger_all_cpu_*", "trigger_single_cpu_*", "trigger_cpumask_*", "trigger_allbutself_*", "rcu_dump_*", "print_cpu_stall*", "print_other_cpu_stall*", "check_cpu_stall*", "rcu_check_gp_*", "rcu_pending*", "rcu_sched_clock_irq*",
-    "rcu_check_callbacks*", "update_process_times", "tick_*", "__tick_*", "hrtimer_interrupt", "__hrtimer_run_queues", "hrtimer_run_queues", "__run_hrtimer*", "watchdog_*", "is_softlockup", "softlockup_*", "smp_apic_timer_interrupt", "apic_timer_interrupt", "*sysvec_*", "asm_sysvec_*",
+    "rcu_check_callbacks*", "update_process_times", "tick_*", "__tick_*", "hrtimer_interrupt", "__hrtimer_run_queues", "hrtimer_run_queues", "__run_hrtimer*", "watchdog_*", "is_softlockup", "softlockup_*", "smp_apic_timer_interrupt", "apic_timer_interrupt", "*sysvec_*", "asm_sysvec_*", "asm_call_*", "asm_common_interrupt",
     "local_apic_timer_interrupt", "__sysvec_*", "instr_sysvec_*", "smp_call_function_interrupt", "call_function_single_interrupt", "call_function_interrupt", "reschedule_interrupt", "irq_exit*", "__irq_exit*", "irq_enter*", "irqentry_*", "handle_irq*", "handle_domain_irq", "__handle_domain_irq",
     "generic_handle_*", "handle_percpu_devid_irq", "handle_fasteoi*", "handle_edge_irq", "arch_timer_*", "gic_*", "do_interrupt_handler", "call_on_irq_stack", "call_on_stack", "el1_irq", "el1_interrupt", "do_IRQ", "common_interrupt*", "__common_interrupt", "ret_from_intr", "sched_show_task*", "show_state_filter", "dump_cpu_task", "single_handle_*", "__do_softirq_own_stack", "riscv_timer_interrupt", "riscv_intc_irq", "do_irq", "timer_interrupt", "decrementer_*", "kvm_guest_apic_*", "lapic_next_*", "clockevents_*", "run_local_timers", "account_*", "_sched_show_task*", "__sched_show_task*", "print_cpu_stall*", "print_other_cpu_stall*", "print_stall*", "rcu_print_*", "rcu_stall_*", "rcu_cpu_stall*", "rcu_check_stall*", "synchronize_rcu_expedited_*", "irq_work_*", "arch_irq_work_*", "invoke_softirq", "raise_softirq*", "smp_apic_timer_interrupt*", "smp_reschedule_interrupt*", "smp_call_function_interrupt*", "smp_irq_work_interrupt*", "trace_apic_*", "smp_trace_*", "__irq_svc", "__irq_usr", "retint_*", "restore_*", "ret_from_exception", "handle_exception", "call_irq_handler", "handle_riscv_irq",
 ];
@@ -275,7 +277,7 @@ const ANCHORS: &[&str] = &[
     // Generic dispatchers of file and socket operations, which say less than who they call.
     "vfs_read", "vfs_write", "__vfs_read", "__vfs_write", "vfs_ioctl", "do_vfs_ioctl", "file_ioctl", "__fput", "____fput", "vfs_open", "do_dentry_open", "vfs_fsync*", "new_sync_*", "call_write_iter", "call_read_iter", "do_iter_*", "vfs_writev", "vfs_readv", "do_readv*", "do_writev*", "mmap_region", "__mmap_region*", "mmap_file", "call_mmap", "vm_mmap_pgoff", "do_mmap*", "__do_fault", "sock_ioctl", "sock_do_ioctl", "sock_common_*", "inet_sendmsg", "inet6_sendmsg", "inet_recvmsg", "inet6_recvmsg", "sock_write_iter", "sock_read_iter", "*_compat_ioctl", "*sys_ioctl", "*SyS_ioctl", "*SYSC_ioctl", "*SyS_read", "*SyS_write", "ksys_ioctl", "*sys_read", "*sys_write", "ksys_read", "ksys_write", "*sys_pread64", "*sys_pwrite64", "*sys_readv", "*sys_writev", "sock_sendmsg*", "__sock_sendmsg*", "sock_recvmsg*", "__sys_sendto", "__sys_setsockopt*", "__sys_getsockopt*", "__sys_bind", "__sys_connect*", "netlink_dump", "genl_lock_dumpit", "genl_family_rcv_msg*", "genl_rcv_msg", "genl_dumpit", "netlink_unicast*", "__netlink_dump_start", "netlink_rcv_skb", "nfnetlink_rcv_*", "rtnetlink_rcv*",
     // Receiving packets, soft interrupts, timers.
-    "*netif_receive_skb*", "__do_softirq", "do_softirq*", "call_timer_fn", "__run_timers*", "run_timer_*", "__hrtimer_run_queues", "hrtimer_run_*", "run_ksoftirqd", "handle_softirqs", "net_rx_action", "__napi_poll*", "napi_poll",
+    "*netif_receive_skb*", "__do_softirq", "do_softirq*", "call_timer_fn", "__run_timers*", "run_timer_*", "hrtimer_run_*", "run_ksoftirqd", "handle_softirqs", "net_rx_action", "__napi_poll*", "napi_poll",
     // Kernel threads and the machine's beginning.
     "process_one_work", "process_scheduled_works", "worker_thread", "smpboot_thread_fn", "kthread", "start_secondary", "secondary_*", "cpu_startup_entry", "cpu_idle_loop", "ret_from_fork*", "do_one_initcall", "kernel_init*", "start_kernel", "rest_init", "smp_call_function*", "__flush_smp_call_function_queue", "flush_smp_call_function_queue", "__sysvec_call_function*", "sysvec_call_function*",
 ];
@@ -365,6 +367,11 @@ pub fn reason(function: &str) -> Option<Reason> {
 pub fn is_stall_helper(function: &str) -> bool {
     static STALL: OnceLock<Patterns> = OnceLock::new();
     compiled(&STALL, &[(Reason::Interrupt, STALL_HELPERS)]).reason(function).is_some()
+}
+
+/// Whether a frame runs timers' callbacks in a hard interrupt (kernel/time/hrtimer.c).
+pub fn is_hard_timer(function: &str) -> bool {
+    function == "hrtimer_interrupt"
 }
 
 /// Whether a frame of a hung task only waits.

@@ -3,10 +3,12 @@
 use kvet_console::{Code, Ending, Frame, Kind, Log, Phase, Report, Span, Trap};
 
 use crate::Context;
+use crate::rules::x86;
 
 /// The implied reports of a log.
 pub fn reports(log: &Log, context: &Context<'_>) -> Vec<Report> {
     let mut inferred = int3_loops(log, context);
+    inferred.extend(standing(log, &inferred));
     inferred.extend(silence(log));
     inferred
 }
@@ -64,8 +66,83 @@ fn int3_loop(stall: &Report, context: &Context<'_>) -> Option<Report> {
         ip: Some(interrupted.ip),
         code: Some(interrupted.code),
         frames: frames.get(below..).unwrap_or_default().to_vec(),
-        ..Report::new(Kind::Breakpoint, format!("{who} takes the int3 at {at} again and again"))
+        ..Report::new(Kind::Breakpoint, format!("{who} {TAKES} {at} again and again"))
     })
+}
+
+/// What an implied int3 loop is called by, where the int3 itself stands in the log.
+const TAKES: &str = "takes the int3 at";
+/// The same where only the instruction does.
+const STANDS: &str = "stands at the nop at";
+
+/// Whether a report is one of an int3 loop that no headline said.
+pub fn is_int3_loop(report: &Report) -> bool {
+    report.headline.contains(TAKES) || stands(report)
+}
+
+/// Whether a report was made of CPUs that stand at one nop.
+pub fn stands(report: &Report) -> bool {
+    report.headline.contains(STANDS)
+}
+
+/// CPUs that are found at one and the same nop, twice or more, by the soft-lockup watchdog: nothing can hold a CPU up
+/// there but an int3 that memory does not hold any more. Its handlers find nobody's breakpoint and return to the
+/// instruction (arch/x86/kernel/kprobes/core.c `kprobe_int3_handler`), with interrupts on, and there the watchdog's
+/// timer comes.
+fn standing(log: &Log, known: &[Report]) -> Vec<Report> {
+    let mut found: Vec<(&Report, u32)> = Vec::new();
+    for report in log.reports.iter().filter(|report| at_a_nop(report)) {
+        let same =
+            |(first, _): &&mut (&Report, u32)| first.boot == report.boot && place(first) == place(report);
+        if let Some((_, times)) = found.iter_mut().find(same) {
+            *times += 1;
+        } else if found.len() < PLACES {
+            found.push((report, 1));
+        }
+    }
+    let implied = found.iter().filter(|(first, times)| {
+        *times >= 2 && !known.iter().any(|known| known.boot == first.boot && is_int3_loop(known))
+    });
+    implied.map(|(first, times)| loop_at_nop(first, *times)).collect()
+}
+
+/// So many places are told apart: a log has few, and a hostile one must not make this quadratic.
+const PLACES: usize = 64;
+
+fn place(report: &Report) -> Option<(&str, u64)> {
+    report.ip.as_ref().map(|ip| (ip.symbol.as_str(), ip.offset))
+}
+
+/// Whether a stuck CPU was interrupted before a whole nop of those that patching leaves. Not behind `sti` or `popf`:
+/// an interrupt that had to wait comes there, whatever the loop.
+fn at_a_nop(report: &Report) -> bool {
+    let bytes = || {
+        let code = report.code.as_ref().filter(|code| code.unit == 1)?;
+        let marked = code.marked?;
+        Some((*code.bytes.get(marked.checked_sub(1)?)?, code.bytes.get(marked..)?))
+    };
+    report.kind == Kind::SoftLockup
+        && report.ip.is_some()
+        && bytes().is_some_and(|(before, bytes)| {
+            !matches!(before, 0xfb | 0x9d) && matches!(x86::site(bytes), Some(x86::Site::Nop(2 | 5)))
+        })
+}
+
+/// The report that the first of the CPUs would have made, had its int3 been nobody's: RIP is one past it.
+fn loop_at_nop(first: &Report, times: u32) -> Report {
+    let mut report = first.clone();
+    report.trap = Some(Trap { name: "int3".into(), vector: Some(3), ..Trap::default() });
+    let at = report.ip.as_ref().map_or_else(String::new, |ip| format!("{}+{:#x}", ip.function, ip.offset));
+    let who = first.cpu.map_or_else(|| "a CPU".to_owned(), |cpu| format!("CPU {cpu}"));
+    report.kind = Kind::Breakpoint;
+    report.headline = format!("{who} {STANDS} {at}; CPUs were found there {times} times");
+    if let Some(ip) = &mut report.ip {
+        ip.offset += 1;
+    }
+    if let Some(marked) = report.code.as_mut().and_then(|code| code.marked.as_mut()) {
+        *marked += 1;
+    }
+    report
 }
 
 /// What an int3 interrupted.

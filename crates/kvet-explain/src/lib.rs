@@ -43,6 +43,19 @@ pub struct Context<'a> {
     pub kernel: Option<&'a kvet_tables::Context<'a>>,
     /// The same kernel with its modules, for addresses and source lines.
     pub symbols: Option<&'a Symbolizer<'a>>,
+    /// What the log ran in, where that is known from who ran it.
+    pub emulator: Option<Emulator>,
+}
+
+/// A QEMU that somebody started and can tell of: a log seldom does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Emulator {
+    /// Its version: major, minor.
+    pub version: Option<(u32, u32)>,
+    /// Its processors are translated (TCG), not virtual.
+    pub translated: bool,
+    /// Several of its processors run at once: not one processor, nor TCG with `thread=single`.
+    pub parallel: bool,
 }
 
 /// Explains every report of a log, causes first: each report without a cause in the log is followed by its
@@ -75,12 +88,21 @@ fn seeds(log: &Log, context: &Context<'_>) -> Vec<Seed> {
     let inferred = infer::reports(log, context);
     let told = log.reports.iter().cloned().map(|report| (report, false));
     let seeds = told.chain(inferred.into_iter().map(|report| (report, true)));
-    seeds
+    let mut seeds: Vec<Seed> = seeds
         .map(|(report, inferred)| {
             let culprit = fault::culprit(&report);
             Seed { report, inferred, culprit }
         })
-        .collect()
+        .collect();
+    for index in 1..seeds.len() {
+        let (before, after) = seeds.split_at_mut(index);
+        if let [.., first] = before
+            && let Some(culprit) = fault::broken_off(&first.report, &after[0].report)
+        {
+            first.culprit = Some(culprit);
+        }
+    }
+    seeds
 }
 
 fn one(
@@ -103,6 +125,7 @@ fn one(
         text: context.text,
         kernel: context.kernel,
         resolved: resolved.as_ref(),
+        emulator: context.emulator,
         memo,
     };
     let diagnosis = rules::diagnose(&case);

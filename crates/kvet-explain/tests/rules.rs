@@ -335,7 +335,7 @@ fn no_root_no_init() {
 #[test]
 fn the_unknown_is_said_to_be_unknown() {
     let log = "\
-[   12.000000] divide error: 0000 [#1] SMP
+[   12.000000] simd exception: 0000 [#1] SMP
 [   12.000000] CPU: 1 PID: 99 Comm: cat Not tainted 6.1.0 #1
 [   12.000000] RIP: 0010:my_divide+0x12/0x40
 [   12.000000] Code: 90 90 <f7> f1 90
@@ -383,4 +383,90 @@ fn hostile_text_ends_without_a_panic() {
             assert!(!one.signature.is_empty() && !one.title.is_empty());
         }
     }
+}
+
+const WARNED: &str = "\
+[    2.000000] ------------[ cut here ]------------
+[    2.000001] MESSAGE
+[    2.000002] WARNING: CPU: 0 PID: 7 at drivers/widget/core.c:55 widget_bind+0x1c/0x90
+[    2.000003] CPU: 0 PID: 7 Comm: prog Not tainted 6.6.0 #1
+[    2.000004] RIP: 0010:widget_bind+0x1c/0x90
+[    2.000005] Call Trace:
+[    2.000006]  <TASK>
+[    2.000007]  widget_ioctl+0x1a/0x30
+[    2.000008]  do_syscall_64+0x5b/0x110
+[    2.000009]  </TASK>
+[    2.000010] ---[ end trace 0000000000000000 ]---
+";
+
+#[test]
+fn checks_with_words_are_explained_and_those_without_are_not() {
+    let of = |message: &str| cause(&WARNED.replace("MESSAGE", message));
+    let odebug = of(
+        "ODEBUG: free active (active state 0) object: ffff88807b3c4490 object type: timer_list hint: f+0x0/0x350",
+    );
+    assert_eq!((odebug.0, odebug.1), ("freed-while-active", Confidence::Certain));
+    let urb = of("usb 1-1: BOGUS urb xfer, pipe 3 != type 1");
+    assert_eq!(urb.0, "endpoint-of-another-type");
+    let own = of("widget 0: the state is 5 where 4 was expected");
+    assert_eq!((own.0, own.1), ("failed-check", Confidence::Likely));
+    assert!(own.2.contains("the state is 5") && own.2.contains("widget_bind"), "{}", own.2);
+    let silent = cause(&WARNED.replace("[    2.000001] MESSAGE\n", ""));
+    assert_eq!(silent.0, "unknown");
+    quotes_are_true(&WARNED.replace("MESSAGE", "usb 1-1: BOGUS urb xfer, pipe 3 != type 1"));
+}
+
+#[test]
+fn impossible_sizes_are_told_by_the_place_of_the_check() {
+    let log = WARNED
+        .replace("[    2.000001] MESSAGE\n", "")
+        .replace("widget_bind+0x1c/0x90", "__alloc_pages+0x1c/0x90");
+    assert_eq!(cause(&log).0, "allocation-too-large");
+    assert!(cause(&log).2.starts_with("widget_ioctl "), "{}", cause(&log).2);
+}
+
+const BAD_PAGE: &str = "\
+[    2.000000] BUG: Bad page state in process prog  pfn:12345
+[    2.000001] page: refcount:0 mapcount:1 mapping:0000000000000000 index:0x0 pfn:0x12345
+[    2.000002] flags: 0x200000000000000(node=0|zone=2)
+[    2.000003] page dumped because: nonzero mapcount
+[    2.000004] CPU: 0 PID: 7 Comm: prog Not tainted 6.6.0 #1
+[    2.000005] Call Trace:
+[    2.000006]  bad_page+0x71/0x100
+[    2.000007]  free_unref_page+0x4f0/0x560
+[    2.000008]  widget_free+0x1a/0x30
+";
+
+#[test]
+fn pages_locks_and_leaks() {
+    let page = cause(BAD_PAGE);
+    assert_eq!((page.0, page.1), ("page-state", Confidence::Certain));
+    assert!(page.2.contains("still mapped"), "{}", page.2);
+    assert_eq!(cause(&BAD_PAGE.replace("nonzero mapcount", "a reason of a later kernel")).0, "unknown");
+    let preemptible = "\
+[    2.000000] BUG: using smp_processor_id() in preemptible [00000000] code: prog/7
+[    2.000001] caller is widget_bind+0x1c/0x90
+[    2.000002] CPU: 0 PID: 7 Comm: prog Not tainted 6.6.0 #1
+[    2.000003] Call Trace:
+[    2.000004]  check_preemption_disabled+0x1/0x10
+[    2.000005]  widget_bind+0x1c/0x90
+";
+    assert_eq!(cause(preemptible).0, "per-cpu-in-preemptible");
+    quotes_are_true(preemptible);
+    let device = "[    9.000000] unregister_netdevice: waiting for veth0 to become free. Usage count = 3\n";
+    let leak = cause(device);
+    assert_eq!(leak.0, "netdev-reference-leak");
+    assert!(leak.2.contains("veth0") && leak.2.contains("(3 left)"), "{}", leak.2);
+    let object = "\
+unreferenced object 0xffff888003c6c690 (size 64):
+  comm \"prog\", pid 7, jiffies 4294937368 (age 128.520s)
+  backtrace:
+    [<000000005cb5aa0e>] kmalloc_trace+0x2a/0x60
+    [<00000000c8234a88>] widget_alloc+0x18/0x40
+";
+    let leak = cause(object);
+    assert_eq!((leak.0, leak.1), ("memory-leak", Confidence::Likely));
+    assert!(leak.2.starts_with("64 bytes that widget_alloc "), "{}", leak.2);
+    let bare = object.lines().next().unwrap();
+    assert_eq!(cause(bare).0, "unknown");
 }

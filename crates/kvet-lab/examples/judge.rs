@@ -2,7 +2,7 @@
 fn main() {
     for path in std::env::args().skip(1) {
         let bytes = std::fs::read(&path).expect("a log");
-        let story = kvet_lab::voice::story(&bytes);
+        let story = kvet_lab::voice::story(&bytes, None);
         println!("{path}: {} reports", story.reports.len());
         for said in story.reports.iter().take(4).chain(&story.silence) {
             println!(

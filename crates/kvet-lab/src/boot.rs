@@ -524,7 +524,7 @@ impl<'a> Guest<'a> {
     /// Whether the console as a whole has a failure.
     fn failure_stands(&self) -> bool {
         let console = self.capture.clone().finish();
-        voice::story(&console.bytes).reports.iter().any(|r| r.failure)
+        voice::story(&console.bytes, None).reports.iter().any(|r| r.failure)
     }
 
     /// Whether waiting longer is of use.
@@ -617,7 +617,8 @@ impl<'a> Guest<'a> {
         let last_byte = console.bytes.len()
             - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
         let (own, asked) = console.bytes.split_at(last_byte);
-        let story = voice::story(own);
+        let emulator = Some(request.qemu.emulator(request.machine));
+        let story = voice::story(own, emulator);
         let mut reports = story.reports;
         let last_line = last_line(own);
         let emulator_said = String::from_utf8_lossy(&self.said).trim().to_owned();
@@ -632,7 +633,7 @@ impl<'a> Guest<'a> {
             emulator_said: &emulator_said,
             pressure: &pressure,
         });
-        let place = voice::story(asked).reports.into_iter().next();
+        let place = voice::story(asked, emulator).reports.into_iter().next();
         let decisive = verdict.report.map(|i| reports[i].clone());
         let kind = decisive.as_ref().map(|r| r.kind.clone()).or(verdict.kind.map(str::to_owned));
         let signature = match (&decisive, &kind) {

@@ -305,7 +305,7 @@ fn one(
 ) -> Result<Option<(StoredBoot, Console)>, Error> {
     let qemu = emulator(common.qemus, machine)?;
     let snapshots = common.snapshots.get(variant).map(Vec::as_slice).unwrap_or_default();
-    let turn = number.checked_rem(snapshots.len() as u64).unwrap_or(0) as usize;
+    let turn = common.plan.snapshot_turn(number, snapshots.len() as u64) as usize;
     let (limits, id) = {
         let shared = common.shared();
         (shared.paces.get(variant).copied().unwrap_or_default().limits(common.plan), shared.id)

@@ -1,6 +1,6 @@
 //! Several machines in one campaign: which factor explains that some fail more often?
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -17,17 +17,26 @@ pub struct Row {
     pub tally: Tally,
 }
 
-/// One level of a factor against all other levels.
+/// One level of a factor against all other levels, or a combination of two against all the rest.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Effect {
-    /// The factor: `smp`.
-    pub factor: String,
-    /// The level: `4`.
-    pub level: String,
-    /// This level against the others.
+    /// The factors with their levels: `smp` is `4`; two of them when it takes both.
+    pub levels: Vec<(String, String)>,
+    /// Boots with these levels against the others.
     pub comparison: Comparison,
-    /// Probability of such a difference by chance, corrected (Holm) for all levels of all factors that were tried.
+    /// Probability of such a difference by chance, corrected (Holm) for all that was tried.
     pub corrected: f64,
+}
+
+impl Effect {
+    /// In words: `qemu 7.2.22 with smp 4`.
+    pub fn label(&self) -> String {
+        self.levels
+            .iter()
+            .map(|(factor, level)| format!("{factor} {level}"))
+            .collect::<Vec<_>>()
+            .join(" with ")
+    }
 }
 
 /// The machines of a campaign with their outcomes, in the order in which they first came.
@@ -65,46 +74,74 @@ pub fn by_factor(rows: &[Row]) -> Vec<Row> {
     out
 }
 
-/// Every level of every factor against the rest, the one that explains most first. Of a factor with two levels
-/// only the one that fails more is told: the other is the same test.
+/// Every level of every factor against the rest, and every combination of two, the one that explains most first. Of a
+/// factor with two levels only the one that fails more is told: the other is the same test.
 pub fn effects(rows: &[Row]) -> Vec<Effect> {
-    let mut found: Vec<(String, String, Comparison)> = Vec::new();
-    let mut names: Vec<&str> = rows.iter().flat_map(|r| r.factors.iter().map(|(n, _)| n.as_str())).collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        let level = |row: &Row| row.factors.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        let mut levels: Vec<String> = rows.iter().filter_map(level).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let mut tests: Vec<(String, Comparison)> = Vec::new();
-        for one in &levels {
-            let (mut inside, mut outside) = ((0, 0), (0, 0));
-            for row in rows {
-                let side = if level(row).as_ref() == Some(one) { &mut inside } else { &mut outside };
-                side.0 += row.tally.failures();
-                side.1 += row.tally.counted();
-            }
-            if inside.1 > 0 && outside.1 > 0 {
-                tests.push((one.clone(), compare(inside, outside, 0.95)));
-            }
-        }
+    let factors = levels(rows);
+    let mut found: Vec<(Vec<(String, String)>, Comparison)> = Vec::new();
+    for (name, levels) in &factors {
+        let mut tests: Vec<_> =
+            levels.iter().filter_map(|one| against_rest(rows, &[(name.clone(), one.clone())])).collect();
         if tests.len() == 2 {
             tests.retain(|(_, c)| c.a.estimate >= c.b.estimate);
             tests.truncate(1);
         }
-        found.extend(tests.into_iter().map(|(level, c)| (name.to_owned(), level, c)));
+        found.extend(tests);
     }
-    let corrected = holm(&found.iter().map(|(.., c)| c.p_value()).collect::<Vec<_>>());
+    found.extend(pairs(&factors).iter().filter_map(|pair| against_rest(rows, pair)));
+    let corrected = holm(&found.iter().map(|(_, c)| c.p_value()).collect::<Vec<_>>());
     let mut effects: Vec<Effect> = found
         .into_iter()
         .zip(corrected)
-        .map(|((factor, level, comparison), corrected)| Effect { factor, level, comparison, corrected })
+        .map(|((levels, comparison), corrected)| Effect { levels, comparison, corrected })
         .collect();
     effects.sort_by(|a, b| {
         a.corrected.total_cmp(&b.corrected).then(a.comparison.p_value().total_cmp(&b.comparison.p_value()))
     });
     effects
+}
+
+/// The factors with their levels, in order.
+fn levels(rows: &[Row]) -> Vec<(String, Vec<String>)> {
+    let mut factors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (factor, level) in rows.iter().flat_map(|row| &row.factors) {
+        factors.entry(factor).or_default().insert(level);
+    }
+    let owned = |levels: BTreeSet<&str>| levels.into_iter().map(str::to_owned).collect();
+    factors.into_iter().map(|(factor, levels)| (factor.to_owned(), owned(levels))).collect()
+}
+
+/// The combinations of two factors' levels; none when there are so many that to test them all would leave nothing
+/// to be found.
+fn pairs(factors: &[(String, Vec<String>)]) -> Vec<[(String, String); 2]> {
+    const MANY: usize = 16;
+    let mut pairs = Vec::new();
+    for (i, (first, firsts)) in factors.iter().enumerate() {
+        for (second, seconds) in &factors[i + 1..] {
+            // A factor with one level tells nothing apart.
+            if firsts.len() < 2 || seconds.len() < 2 {
+                continue;
+            }
+            for a in firsts {
+                pairs.extend(
+                    seconds.iter().map(|b| [(first.clone(), a.clone()), (second.clone(), b.clone())]),
+                );
+            }
+        }
+    }
+    if pairs.len() > MANY { Vec::new() } else { pairs }
+}
+
+/// The boots of machines with all these levels against the others; `None` when either side has none.
+fn against_rest(rows: &[Row], levels: &[(String, String)]) -> Option<(Vec<(String, String)>, Comparison)> {
+    let (mut inside, mut outside) = ((0, 0), (0, 0));
+    for row in rows {
+        let has = levels.iter().all(|level| row.factors.contains(level));
+        let side = if has { &mut inside } else { &mut outside };
+        side.0 += row.tally.failures();
+        side.1 += row.tally.counted();
+    }
+    (inside.1 > 0 && outside.1 > 0).then(|| (levels.to_vec(), compare(inside, outside, 0.95)))
 }
 
 #[cfg(test)]
@@ -127,10 +164,28 @@ mod tests {
             row("10.0", "4", 0, 100),
         ];
         let effects = effects(&rows);
-        assert_eq!(effects.len(), 2);
-        assert_eq!((effects[0].factor.as_str(), effects[0].level.as_str()), ("qemu", "7.2"));
+        // Two factors of two levels, and four combinations.
+        assert_eq!(effects.len(), 6);
+        assert_eq!(effects[0].label(), "qemu 7.2");
         assert!(effects[0].corrected < 0.001 && effects[0].comparison.ratio_low > 2.0, "{effects:?}");
-        assert!(effects[1].corrected > 0.3, "{effects:?}");
+        let innocent = effects.iter().find(|e| e.levels.len() == 1 && e.levels[0].0 == "smp");
+        assert!(innocent.is_some_and(|e| e.corrected > 0.3), "{effects:?}");
+    }
+
+    #[test]
+    fn what_takes_both_factors_is_said_of_both() {
+        let rows =
+            [row("7.2", "1", 0, 10), row("7.2", "4", 5, 5), row("10.0", "1", 0, 10), row("10.0", "4", 0, 8)];
+        let effects = effects(&rows);
+        assert_eq!(effects[0].label(), "qemu 7.2 with smp 4");
+        assert!(effects[0].corrected < 0.01, "{effects:?}");
+    }
+
+    #[test]
+    fn drawn_machines_are_not_tested_by_the_hundred() {
+        let rows: Vec<Row> =
+            (0..8).flat_map(|a| (0..8).map(move |b| row(&a.to_string(), &b.to_string(), 1, 1))).collect();
+        assert_eq!(effects(&rows).len(), 16);
     }
 
     #[test]
@@ -141,7 +196,7 @@ mod tests {
         };
         let effects_of = effects(&[one("a", 0, 50), one("b", 20, 30), one("c", 0, 50)]);
         assert_eq!(effects_of.len(), 3);
-        assert_eq!(effects_of[0].level, "b");
+        assert_eq!(effects_of[0].label(), "cpu b");
         assert!(effects(&[one("a", 0, 0), one("b", 0, 0)]).is_empty());
         assert!(effects(&[]).is_empty());
     }

@@ -147,6 +147,12 @@ impl Plan {
         (index, machine)
     }
 
+    /// Which of a machine's snapshots a boot goes on from. Machines take turns faster than snapshots do, so that each
+    /// machine's boots see all of its snapshots.
+    pub fn snapshot_turn(&self, boot: u64, snapshots: u64) -> u64 {
+        turn(boot, self.variants.len() as u64, snapshots)
+    }
+
     /// What tells a boot's machine from the others': of its variant, and drawn.
     pub fn factors(&self, boot: u64) -> Vec<(String, String)> {
         let (index, _) = self.machine(boot);
@@ -157,7 +163,7 @@ impl Plan {
                 factors.extend(vary::draw(&mut variant.machine.clone(), self.seed, boot))
             }
             Some(Amplifier::Snapshot) if self.snapshots > 1 => {
-                factors.push(("snapshot".into(), (boot % self.snapshots).to_string()));
+                factors.push(("snapshot".into(), self.snapshot_turn(boot, self.snapshots).to_string()));
             }
             _ => {}
         }
@@ -381,9 +387,21 @@ impl Default for Pace {
     }
 }
 
+fn turn(boot: u64, machines: u64, snapshots: u64) -> u64 {
+    (boot / machines.max(1)).checked_rem(snapshots).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_machine_goes_on_from_each_snapshot() {
+        let seen: std::collections::BTreeSet<(u64, u64)> =
+            (0..12).map(|boot| (boot % 2, turn(boot, 2, 2))).collect();
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        assert_eq!(turn(5, 1, 0), 0);
+    }
 
     #[test]
     fn stop_rules_count_in_the_order_of_the_starts() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::machine::Machine;
 
 /// A QEMU binary that answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -44,6 +45,20 @@ impl Qemu {
     /// The version's number alone, `10.0.2`.
     pub fn number(&self) -> &str {
         self.version.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// What explains a log is told of the machine that it ran in.
+impl Qemu {
+    /// This QEMU, running that machine.
+    pub fn emulator(&self, machine: &Machine) -> kvet_explain::Emulator {
+        let mut numbers = self.number().split('.').map(|part| part.parse().ok());
+        let single = machine.seed.is_some() || machine.accel.contains("thread=single");
+        kvet_explain::Emulator {
+            version: numbers.next().flatten().zip(numbers.next().flatten()),
+            translated: machine.accel.starts_with("tcg"),
+            parallel: machine.smp > 1 && !single,
+        }
     }
 }
 

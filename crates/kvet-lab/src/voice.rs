@@ -4,7 +4,7 @@
 //! [`story`] reads the whole console once the boot has ended: which failure came first, where, and why.
 
 use kvet_console::{Event, Kind, Scanner};
-use kvet_explain::{Context, Explained, Text};
+use kvet_explain::{Context, Emulator, Explained, Text};
 use serde::{Deserialize, Serialize};
 
 /// A moment of a boot, in the order of a good one.
@@ -278,10 +278,10 @@ pub struct Story {
     pub silence: Option<Said>,
 }
 
-/// Reads a whole console.
-pub fn story(console: &[u8]) -> Story {
+/// Reads a whole console of a guest of this emulator.
+pub fn story(console: &[u8], emulator: Option<Emulator>) -> Story {
     let log = kvet_console::parse(console);
-    let context = Context { text: Text(console), ..Context::default() };
+    let context = Context { text: Text(console), emulator, ..Context::default() };
     let mut story = Story::default();
     let mut places = Vec::new();
     for explained in kvet_explain::explain(&log, &context) {
@@ -390,12 +390,31 @@ mod tests {
 
     #[test]
     fn a_story_has_the_failure_and_a_silent_end() {
-        let panic = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Kernel panic - not syncing: oh no\n");
+        let panic = story(b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Kernel panic - not syncing: oh no\n", None);
         assert_eq!(panic.reports.len(), 1, "{panic:?}");
         assert!(panic.reports[0].failure && panic.reports[0].title.contains("oh no"), "{panic:?}");
         let clean = story(
             b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n[    2.000000] Run /init as init process\n",
+            None,
         );
         assert!(clean.reports.is_empty(), "{clean:?}");
+    }
+
+    #[test]
+    fn who_ran_the_guest_tells_what_its_log_does_not() {
+        let log = b"[    1.000000] Linux version 6.1.0 (x) #1 SMP\n\
+            [    2.000000] int3: 0000 [#1] PREEMPT SMP NOPTI\n\
+            [    2.000000] CPU: 3 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #8\n\
+            [    2.000000] RIP: 0010:__mod_timer+0x1c3/0x370\n\
+            [    2.000000] Code: 8b 4f 20 66 <90> f7 c1 00 00 10 00 0f 84 23 01 00 00\n\
+            [    2.000000] Kernel panic - not syncing: Fatal exception\n";
+        let said_of = |version, parallel| {
+            let emulator = Emulator { version: Some(version), translated: true, parallel };
+            let diagnosis = story(log, Some(emulator)).reports[0].diagnosis.clone().expect("a diagnosis");
+            (diagnosis.cause, diagnosis.summary.contains("older than 8.1, which"))
+        };
+        assert_eq!(said_of((7, 2), true), ("stale-int3".to_owned(), true));
+        assert_eq!(said_of((10, 0), true), ("stale-int3".to_owned(), false));
+        assert_eq!(said_of((7, 2), false), ("stale-int3".to_owned(), false));
     }
 }

@@ -113,7 +113,7 @@ impl Raw<'_> {
 /// and more; split BTF as a module's.
 pub fn check_raw(raw: &Raw<'_>, policy: Policy<'_>) -> TableReport {
     let mut report = TableReport::new(NAME, Some(LocatedBy::File));
-    let release = raw.kernel.and_then(Image::release).and_then(Rules::for_release);
+    let release = raw.kernel.and_then(own_rules);
     let rules = policy.rules.or(release).unwrap_or_else(Rules::newest);
     report.layout = Some(format!("judged by the rules of Linux {rules}"));
     if policy.rules.or(release).is_none() {
@@ -252,10 +252,22 @@ fn tolerates_mismatch(kernel: &Image) -> bool {
     found.0
 }
 
+/// The rules of an image's own version, by its release and by the evidence of its BTF.
+fn own_rules(image: &Image) -> Option<&'static Rules> {
+    struct Own(Option<&'static Rules>);
+    let own = image.shared(|image| {
+        let release = image.release();
+        Own(release.and_then(|release| match image.kind() {
+            Kind::Module => Rules::for_release(release),
+            _ => Rules::for_kernel(release, bytes(image).unwrap_or(&[])),
+        }))
+    });
+    own.0
+}
+
 /// The rules that the policy names, else those of the image's own kernel version.
 fn options(image: &Image, policy: Policy<'_>, report: &mut TableReport) -> Options<'static> {
-    let own = image.release().and_then(Rules::for_release);
-    let rules = policy.rules.or(own).unwrap_or_else(|| {
+    let rules = policy.rules.or_else(|| own_rules(image)).unwrap_or_else(|| {
         report.skipped.push(format!(
             "the image names no kernel release: its BTF was judged by the rules of the newest that kvet knows, {}",
             Rules::newest()

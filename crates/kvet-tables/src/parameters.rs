@@ -99,9 +99,20 @@ fn entry(examination: &mut Examination<'_>, index: u64, at: VirtAddr, p: Paramet
     if module == (p.module.0 == 0) || (module && image.section_at(p.module).is_none()) {
         wrong("parameters/module", format!("its module is at {}", p.module));
     }
-    if p.arg.0 != 0 && !is_in_image(image, p.arg) {
+    // Operations of somebody's own may take a number for a pointer (libfcoe's FIP_MODE_VN2VN); the kernel's do not.
+    let number = p.arg.0 < NUMBERS && !image.extern_at(p.ops).is_some_and(is_of_the_kernel);
+    let number = number && !image.symbol_at(p.ops).is_some_and(|(s, _)| is_of_the_kernel(s.name));
+    if p.arg.0 != 0 && !number && !is_in_image(image, p.arg) {
         wrong("parameters/argument", format!("its value at {} is outside the image", p.arg));
     }
+}
+
+/// Below this a value is a number, not an address.
+const NUMBERS: u64 = 1 << 16;
+
+/// Whether operations of this name follow the pointer to the value (kernel/params.c).
+fn is_of_the_kernel(ops: &str) -> bool {
+    ops.starts_with("param_ops_") || ops.starts_with("param_array_ops")
 }
 
 fn is_name(name: &str) -> bool {

@@ -10,7 +10,7 @@
 
 use kvet_image::{Kind, VirtAddr};
 
-use crate::entries::{Examination, is_identifier, locate};
+use crate::entries::{Examination, locate};
 use crate::lists::{distances, place};
 use crate::{Context, Table, TableReport};
 
@@ -57,7 +57,7 @@ fn entry(examination: &mut Examination<'_>, index: u64, target: VirtAddr) {
     }
     // `name` is the first field, in every version.
     let name = image.u64(target).and_then(|name| image.cstr(VirtAddr(name), 128));
-    let Some(name) = name.filter(|name| is_identifier(name)) else {
+    let Some(name) = name.filter(|name| is_name(name)) else {
         let message = format!("what the entry leads to, {}, has no name", place(image, target));
         return examination.error("tracepoints/name", index, target, message);
     };
@@ -72,6 +72,11 @@ fn entry(examination: &mut Examination<'_>, index: u64, target: VirtAddr) {
         let message = format!("the entry leads into {}", place(image, target));
         examination.error("tracepoints/target", index, target, message);
     }
+}
+
+/// Whether a text may be a tracepoint's name: it follows a prefix, so it may begin with a digit (`9p_client_req`).
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]
@@ -92,7 +97,7 @@ mod tests {
         data[0x40..0x48].copy_from_slice(&name.to_le_bytes());
         let mut t = TestImage::new(Arch::X86_64);
         t.section("__tracepoints_ptrs", TABLE, A, &bytes)
-            .section(".rodata", STRINGS, A, b"one\0two\0\x01\0")
+            .section(".rodata", STRINGS, A, b"one\0two\0\x01\09p\0")
             .section(".data", DATA, WA, &data)
             .object("__tracepoint_one", DATA, 0x40)
             .object("__tracepoint_two", DATA + 0x40, 0x40);
@@ -105,6 +110,7 @@ mod tests {
     fn damage_is_found_at_its_entry() {
         let (one, two) = (DATA, DATA + 0x40);
         assert_eq!(rules([one, two], STRINGS + 4), []);
+        assert_eq!(rules([one, two], STRINGS + 10), [], "9p");
         assert_eq!(rules([one, two], STRINGS), [("tracepoints/name", Some(1))]);
         assert_eq!(rules([one, two], STRINGS + 8), [("tracepoints/name", Some(1))]);
         assert_eq!(rules([one, STRINGS], STRINGS + 4), [("tracepoints/target", Some(1))]);

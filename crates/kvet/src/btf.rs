@@ -12,15 +12,15 @@ use crate::exit::Exit;
 use crate::progress::complain;
 
 const SOURCES: &str = "\
-A FILE is raw BTF (such as /sys/kernel/btf/vmlinux), an ELF file with a section .BTF (vmlinux, a module, a BPF
-object), or any kernel image that `kvet check` reads.
+A FILE is raw BTF (such as /sys/kernel/btf/vmlinux), an ELF file with a section .BTF (vmlinux, a module, a BPF object), \
+or any kernel image that `kvet check` reads.
 
-A module's BTF is split from its vmlinux's, which a base option names. Without it the module's own .BTF.base is taken,
+A module's BTF is split from its vmlinux's, which a base option names. Without it the module's own .BTF.base is taken, \
 or for a file of /sys/kernel/btf the running kernel's BTF.";
 
 const DUMP_EXAMPLES: &str = "\
 Examples:
-  kvet btf dump --format c > vmlinux.h             the running kernel's types as a header for BPF programs
+  kvet btf dump --format c > vmlinux.h      the running kernel's types, for BPF programs
   kvet btf dump -B vmlinux kernel/fs/efivarfs/efivarfs.ko
   kvet btf dump --format btf vmlinuz-6.12.0 > vmlinux.btf
   kvet btf dump vmlinuz-6.12.0 | grep \"STRUCT 'page'\" -A20";

@@ -133,8 +133,8 @@ pub struct CheckArgs {
 
     /// The kernel version that reads the BTF: 6.1, 6.12, or `newest`
     ///
-    /// By default the artefact's own; for a file of BTF, which names none, the newest. A version between those
-    /// that kvet knows is judged by the rules of the next older one, and the output says by which.
+    /// By default the artefact's own, or a newer one when a kernel's BTF shows that its reader of BTF is newer than
+    /// its release; for a file of BTF, which names none, the newest. The output says by which it was judged.
     #[arg(long = "as", value_name = "VERSION")]
     pub as_version: Option<Version>,
 

@@ -65,9 +65,14 @@ impl<'r, 'a> Reader<'r, 'a> {
     fn breaks(&self) -> String {
         match &self.who {
             Who::Module { .. } | Who::DistilledBase { .. } => THIS_MODULE.to_owned(),
-            Who::Kernel => ALL_OF_BPF.to_owned(),
+            Who::Kernel => all_of_bpf(self.options).to_owned(),
             Who::Loader { own } => match own.as_ref().and_then(Verdict::errno) {
-                Some(_) => format!("bpf(BPF_BTF_LOAD); and, where it is a kernel's own, {ALL_OF_BPF}"),
+                Some(_) => {
+                    format!(
+                        "bpf(BPF_BTF_LOAD); and, where it is a kernel's own, {}",
+                        all_of_bpf(self.options)
+                    )
+                }
                 None => "bpf(BPF_BTF_LOAD); a kernel takes it as its own, which it checks less".to_owned(),
             },
         }
@@ -78,6 +83,13 @@ impl<'r, 'a> Reader<'r, 'a> {
             Who::Module { name } | Who::DistilledBase { name } => {
                 refused_module(finding, self.outcome.lines.clone(), name, errno, self.options)
             }
+            Who::Kernel if !self.options.rules.modules => finding
+                .at_boot_when(
+                    self.outcome.lines.join("\n"),
+                    true,
+                    "when a BPF program that needs BTF is loaded",
+                )
+                .ending("BPF has no BTF"),
             Who::Kernel => {
                 let mut lines = self.outcome.lines.clone();
                 lines.push(closing_line("%s", errno, self.options));
@@ -217,9 +229,16 @@ pub(crate) const THIS_MODULE: &str = "this module's BTF: it is refused";
 fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) -> Finding {
     let Some((own, errno)) = own.and_then(|own| Some((own, own.errno()?))) else { return finding };
     let mut lines = own.console();
-    lines.push(closing_line("%s", errno, options));
+    if options.rules.modules {
+        lines.push(closing_line("%s", errno, options));
+    }
     let lines = lines.iter().map(|line| Value::Text(line.trim_end().to_owned())).collect::<Vec<_>>();
     finding.with("on the console of a kernel whose own it is", lines)
+}
+
+/// What a kernel loses that refuses its own BTF. Before 5.11 modules carry none.
+fn all_of_bpf(options: &Options<'_>) -> &'static str {
+    if options.rules.modules { ALL_OF_BPF } else { "BPF (programs with BTF, tracing, struct_ops, iterators)" }
 }
 
 const ALL_OF_BPF: &str = "BPF (programs with BTF, tracing, struct_ops, iterators), and every module that carries BTF: each is refused";

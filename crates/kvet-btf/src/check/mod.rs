@@ -237,6 +237,13 @@ pub fn check(
     match subject {
         Subject::Kernel => run.base(data, Door::Own, facts, &mut report),
         Subject::Loaded => run.base(data, Door::Load, facts, &mut report),
+        Subject::Module { .. } if !options.rules.modules => {
+            report.types = Index::new(data, true, 0).map_or(0, |index| index.offsets.len() as u64);
+            report.skipped.push(format!(
+                "the module's BTF was not checked: Linux {} does not read it (modules have BTF since 5.11)",
+                options.rules
+            ));
+        }
         Subject::Module { name, kernel: Some(kernel), .. } if kernel.solved.refused.is_some() => {
             split::refused_base(name, kernel, options, &mut report);
             report.types = Index::new(data, true, 0).map_or(0, |index| index.offsets.len() as u64);

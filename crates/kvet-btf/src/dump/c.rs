@@ -131,10 +131,17 @@ impl Fold {
 
 impl Hasher for Fold {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.mix(u64::from_le_bytes(word));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        // The rest is read together with bytes before it: the length, which is hashed as well, tells them apart.
+        let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        match (rest, bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            ([], ..) => {}
+            (_, Some(last), ..) => self.mix(u64::from_le_bytes(*last)),
+            (_, None, Some(first), Some(last)) => self.mix(half(first) << 32 | half(last)),
+            (few, ..) => self.mix(few.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))),
         }
     }
     fn write_usize(&mut self, n: usize) {
@@ -200,11 +207,21 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
 
     // ---- order ----
 
+    /// Most are done already: that is asked before the type is read.
+    #[inline]
+    fn is_ordered(&self, id: u32) -> bool {
+        self.states.get(id as usize).is_some_and(|s| s.order == Progress::Done)
+    }
+
+    #[inline]
+    fn is_emitted(&self, id: u32) -> bool {
+        self.states.get(id as usize).is_some_and(|s| s.emit == Progress::Done)
+    }
+
     /// Queues what has to be written for a type. Returns whether it has to be complete where it is used
     /// (a strong link), rather than only declared.
     fn order(&mut self, id: u32, through_pointer: bool, depth: u32) -> Result<bool, DumpError> {
-        // Most are done already: that is asked before the type is read.
-        if self.states.get(id as usize).is_some_and(|s| s.order == Progress::Done) {
+        if self.is_ordered(id) {
             return Ok(true);
         }
         let t = self.get(id)?;
@@ -271,7 +288,10 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
         let id = t.id().0;
         self.state(id).order = Progress::Doing;
         for member in t.members() {
-            self.order(member.target.0, false, depth)?;
+            let target = member.target.0;
+            if !self.is_ordered(target) {
+                self.order(target, false, depth)?;
+            }
         }
         if named {
             self.queue.push(id);
@@ -285,7 +305,7 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
     /// Writes a type's definition, or inside a definition (`within` is its id) what has to be declared
     /// before it.
     fn emit(&mut self, id: u32, within: u32, depth: u32) -> Done {
-        if self.states.get(id as usize).is_some_and(|s| s.emit == Progress::Done) {
+        if self.is_emitted(id) {
             return Ok(());
         }
         let t = self.get(id)?;
@@ -371,7 +391,10 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
         if top || !named {
             let within = if named { id } else { within };
             for member in t.members() {
-                self.emit(member.target.0, within, depth)?;
+                let target = member.target.0;
+                if !self.is_emitted(target) {
+                    self.emit(target, within, depth)?;
+                }
             }
         } else if !self.state(id).declared && id != within {
             self.declare(t);
@@ -442,15 +465,18 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
         }
         let is_struct = t.kind() == Kind::Struct;
         let align = self.align(t.id().0, 0);
-        let packed = is_struct && self.is_packed(t);
+        // An alignment above 1 says that all members are aligned and that the size is a multiple of it.
+        let packed = is_struct && align <= 1 && self.is_packed(t);
         self.composite_name(t);
         self.out.text(" {");
         let mut at: i64 = 0;
         let mut after_bits = false;
         for member in t.members() {
             let (offset, bits) = (i64::from(member.bit_offset()), i64::from(member.bitfield_size()));
-            let member_align = if packed { 1 } else { self.align(member.target.0, 0) };
-            self.padding(at, offset, member_align, after_bits && bits != 0, level + 1);
+            if at < offset {
+                let member_align = if packed { 1 } else { self.align(member.target.0, 0) };
+                self.padding(at, offset, member_align, after_bits && bits != 0, level + 1);
+            }
             self.new_line(level + 1);
             self.declaration(member.target.0, self.btf.name(member.name_off), level + 1, depth + 1)?;
             if bits != 0 {
@@ -619,9 +645,44 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
 
     // ---- declarators ----
 
-    /// A declaration of a name: the chain of types is followed to the one that C begins with, and written
-    /// from there.
+    /// A declaration of a name. Most are of a named type or of a pointer to one, and need no chain.
     fn declaration(&mut self, id: u32, name: &[u8], level: usize, depth: u32) -> Done {
+        let t = self.get(id)?;
+        if t.kind() == Kind::Ptr {
+            let target = self.get(t.target().0)?;
+            if self.plain_name(target) {
+                self.out.text(" *");
+                self.out.bytes(name);
+                return Ok(());
+            }
+        } else if self.plain_name(t) {
+            self.name(name, false);
+            return Ok(());
+        }
+        self.long_declaration(id, name, level, depth)
+    }
+
+    /// Writes a type that C names by a word or two; says whether it is such a type.
+    fn plain_name(&mut self, t: Type<'a>) -> bool {
+        match t.kind() {
+            Kind::Int | Kind::Float => self.out.bytes(self.btf.name(t.name_off())),
+            Kind::Typedef => {
+                let name = self.ident_name(t);
+                self.out.bytes(&name);
+            }
+            Kind::Struct | Kind::Union if t.name_off() != 0 => self.composite_name(t),
+            Kind::Enum | Kind::Enum64 if t.name_off() != 0 => {
+                self.out.text("enum ");
+                self.type_name(t);
+            }
+            Kind::Void if t.id().0 == 0 => self.out.text("void"),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Any declaration: the chain of types is followed to the one that C begins with, and written from there.
+    fn long_declaration(&mut self, id: u32, name: &[u8], level: usize, depth: u32) -> Done {
         let start = self.chain.len();
         let mut next = id;
         loop {
@@ -826,13 +887,13 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
     fn type_name(&mut self, t: Type<'a>) {
         let name = self.btf.name(t.name_off());
         self.out.bytes(name);
-        let id = t.id().0;
-        if !self.state(id).named {
+        let state = &mut self.states[t.id().0 as usize];
+        if !state.named {
             let counts = t.kind() != Kind::Fwd && (t.kind() != Kind::Enum || t.vlen() != 0);
-            self.state(id).copy = if counts { count(&mut self.types, name) } else { 0 };
-            self.state(id).named = true;
+            state.copy = if counts { count(&mut self.types, name) } else { 0 };
+            state.named = true;
         }
-        let copy = self.state(id).copy;
+        let copy = state.copy;
         self.suffix(copy);
     }
 
@@ -846,12 +907,12 @@ impl<'b, 'a, 'w> Dumper<'b, 'a, 'w> {
     /// A typedef's name, which shares its space with enumerators.
     fn ident_name(&mut self, t: Type<'a>) -> std::borrow::Cow<'a, [u8]> {
         let name = self.btf.name(t.name_off());
-        let id = t.id().0;
-        if !self.state(id).named {
-            self.state(id).copy = count(&mut self.idents, name);
-            self.state(id).named = true;
+        let state = &mut self.states[t.id().0 as usize];
+        if !state.named {
+            state.copy = count(&mut self.idents, name);
+            state.named = true;
         }
-        match self.state(id).copy {
+        match state.copy {
             0 | 1 => name.into(),
             copy => [name, b"___", copy.to_string().as_bytes()].concat().into(),
         }

@@ -368,6 +368,10 @@ impl<'a> Engine<'a> {
     /// For strict strength: how long a type is that failed a check, when that is still known.
     fn step_over(&self, t: Type<'a>) -> Option<usize> {
         let kind = Kind::from_number(self.kind_number(t)).filter(|&k| k != Kind::Void)?;
+        // Bits that only newer kernels read make it another type for whoever looks at it later, and a longer one.
+        if kind != t.kind() || self.vlen(t) != t.vlen() {
+            return None;
+        }
         let (fixed, each) = kind.tail();
         let len = TYPE_LEN + fixed + each * self.vlen(t) as usize;
         (t.bytes.len() >= TYPE_LEN && len <= t.bytes.len()).then_some(len)

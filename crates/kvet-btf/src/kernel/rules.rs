@@ -5,12 +5,17 @@ use std::fmt;
 /// How one kernel version reads BTF.
 ///
 /// Evidence is kernel/bpf/btf.c of that version (Debian's sources for 5.10.x, 6.1.x, 6.12.x, 7.3.x); 6.18 was measured:
-/// a running 6.18.44 was asked with `BPF_BTF_LOAD` (`tests/oracle.rs`), where 6.12 and 7.3 differ.
+/// a running 6.18.44 was asked with `BPF_BTF_LOAD` (`tests/oracle.rs`), where 6.12 and 7.3 differ. Those five were
+/// read or asked ([`Rules::was_read`]); the versions between them are built from the releases named here in which
+/// each change came, and where that is not known they take what the next version takes: a kernel's own BTF must
+/// not be called wrong for being newer than the rules. What [`load`](super::load) says of special structures is
+/// known of the five alone, and of 6.2 to 6.11 not at all.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Rules {
     /// The release, major and minor.
     pub release: (u32, u32),
-    /// The largest kind (`BTF_KIND_MAX`): 15 DATASEC up to 5.12, 19 ENUM64 from 6.0.
+    /// The largest kind (`BTF_KIND_MAX`): 15 DATASEC up to 5.12, 16 FLOAT from 5.13, 17 DECL_TAG from 5.16, 18
+    /// TYPE_TAG from 5.17, 19 ENUM64 from 6.0.
     pub(crate) kind_max: u8,
     /// Bits of `info` that may be set; `None` from 7.x, where all have a meaning (`BTF_INFO_MASK`,
     /// `Invalid btf_info:%x`).
@@ -21,7 +26,7 @@ pub struct Rules {
     pub(crate) vlen_mask: u32,
     /// The longest name (`KSYM_NAME_LEN`): 128, from 6.1 512.
     pub(crate) name_limit: usize,
-    /// DATASEC names may hold any printable character (`btf_name_valid_section`, 6.12), else only an
+    /// DATASEC names may hold any printable character (`btf_name_valid_section`, 6.9), else only an
     /// identifier's.
     pub(crate) printable_sections: bool,
     /// A DATASEC must have entries (`vlen == 0`, before 5.12).
@@ -40,14 +45,14 @@ pub struct Rules {
     pub(crate) tags_first: bool,
     /// FUNC is resolved like other types (`btf_func_resolve`, 5.16), else checked apart.
     pub(crate) func_resolves: bool,
-    /// The header may name a layout section (`btf_parse_layout_sec`, 7.x).
+    /// The header may name a layout section (`btf_parse_layout_sec`, 7.1).
     pub(crate) layout_section: bool,
     /// Structures with the special types of BPF (`bpf_spin_lock`, `bpf_list_head`, ...) are parsed when BTF
     /// is loaded (`btf_parse_struct_metas`, 6.2).
     pub(crate) struct_metas: Option<Special>,
     /// Modules may carry BTF (5.11).
     pub(crate) modules: bool,
-    /// A module may carry `.BTF.base` (6.12).
+    /// A module may carry `.BTF.base` (6.11).
     pub(crate) distilled_base: bool,
     /// With CONFIG_MODULE_ALLOW_BTF_MISMATCH a module's types are not logged, nor is the refusal (6.4, 6.7).
     pub(crate) mismatch_is_silent: bool,
@@ -101,28 +106,50 @@ pub static V5_10: Rules = Rules {
     console_space: false,
 };
 
-/// 6.1.x.
-pub static V6_1: Rules = Rules {
-    release: (6, 1),
+/// Module BTF (`btf_parse_module`).
+static V5_11: Rules = Rules { release: (5, 11), modules: true, ..V5_10 };
+
+/// Empty DATASECs.
+static V5_12: Rules = Rules { release: (5, 12), datasec_needs_entries: false, ..V5_11 };
+
+/// FLOAT, and with it a fifth bit for the kind.
+static V5_13: Rules =
+    Rules { release: (5, 13), kind_max: 16, info_mask: Some(0x9f00_ffff), kind_mask: 0x1f, ..V5_12 };
+
+/// The console's blank.
+static V5_15: Rules = Rules { release: (5, 15), console_space: true, ..V5_13 };
+
+/// DECL_TAG, and FUNC resolved.
+static V5_16: Rules = Rules { release: (5, 16), kind_max: 17, func_resolves: true, ..V5_15 };
+
+/// TYPE_TAG.
+static V5_17: Rules =
+    Rules { release: (5, 17), kind_max: 18, checks_chains: true, tags_first: true, ..V5_16 };
+
+/// ENUM64, and ENUM's kind flag.
+static V6_0: Rules = Rules {
+    release: (6, 0),
     kind_max: 19,
-    info_mask: Some(0x9f00_ffff),
-    kind_mask: 0x1f,
-    name_limit: 512,
-    datasec_needs_entries: false,
     enum_kind_flag_refused: false,
     enum_values_signed: false,
-    checks_chains: true,
-    tags_first: true,
-    func_resolves: true,
-    modules: true,
-    console_space: true,
-    ..V5_10
+    ..V5_17
 };
+
+/// 6.1.x.
+pub static V6_1: Rules = Rules { release: (6, 1), name_limit: 512, ..V6_0 };
+
+/// A mismatch is tolerated without a word for each module.
+static V6_7: Rules = Rules { release: (6, 7), mismatch_is_silent: true, ..V6_1 };
+
+/// Printable DATASEC names.
+static V6_9: Rules = Rules { release: (6, 9), printable_sections: true, ..V6_7 };
+
+/// `.BTF.base`.
+static V6_11: Rules = Rules { release: (6, 11), distilled_base: true, ..V6_9 };
 
 /// 6.12.x.
 pub static V6_12: Rules = Rules {
     release: (6, 12),
-    printable_sections: true,
     struct_metas: Some(Special {
         res_spin_lock: false,
         refcount_once: true,
@@ -132,14 +159,12 @@ pub static V6_12: Rules = Rules {
         uptr: false,
         ownership_depth: Some(8),
     }),
-    distilled_base: true,
-    mismatch_is_silent: true,
-    ..V6_1
+    ..V6_11
 };
 
-/// 6.18.x.
-pub static V6_18: Rules = Rules {
-    release: (6, 18),
+/// Tags with the kind flag.
+static V6_15: Rules = Rules {
+    release: (6, 15),
     tag_kind_flag_refused: false,
     struct_metas: Some(Special {
         res_spin_lock: true,
@@ -152,6 +177,9 @@ pub static V6_18: Rules = Rules {
     }),
     ..V6_12
 };
+
+/// 6.18.x.
+pub static V6_18: Rules = Rules { release: (6, 18), ..V6_15 };
 
 /// 7.3.x.
 pub static V7_3: Rules = Rules {
@@ -173,8 +201,26 @@ pub static V7_3: Rules = Rules {
     ..V6_18
 };
 
+/// The layout section.
+static V7_1: Rules = Rules { release: (7, 1), ..V7_3 };
+
 /// All of them, oldest first.
-pub static ALL: [&Rules; 5] = [&V5_10, &V6_1, &V6_12, &V6_18, &V7_3];
+pub static ALL: [&Rules; 17] = [
+    &V5_10, &V5_11, &V5_12, &V5_13, &V5_15, &V5_16, &V5_17, &V6_0, &V6_1, &V6_7, &V6_9, &V6_11, &V6_12,
+    &V6_15, &V6_18, &V7_1, &V7_3,
+];
+
+/// Names in a kernel's own BTF that tell how new its reader of BTF is, whatever its release says: distributions
+/// bring newer ones to old releases (RHEL 9's 5.14 has ENUM64). Newest first.
+static EVIDENCE: [(&[u8], &Rules); 7] = [
+    (b"\0btf_layout\0", &V7_1),
+    (b"\0bpf_res_spin_lock\0", &V6_15),
+    (b"\0btf_relocate\0", &V6_11),
+    (b"\0BTF_KIND_ENUM64\0", &V6_1),
+    (b"\0BTF_KIND_TYPE_TAG\0", &V5_17),
+    (b"\0BTF_KIND_DECL_TAG\0", &V5_16),
+    (b"\0btf_float_log\0", &V5_13),
+];
 
 impl Rules {
     /// The newest version that kvet knows.
@@ -189,6 +235,29 @@ impl Rules {
         let major = numbers.next()?.parse().ok()?;
         let minor = numbers.next().and_then(|n| n.parse().ok())?;
         Some(ALL.iter().rev().find(|rules| rules.release <= (major, minor)).unwrap_or(&ALL[0]))
+    }
+
+    /// The rules for a kernel by its release and by its own BTF: where the release is none of those whose sources
+    /// were read, the kernel is taken for as new as the names in its BTF show it to be.
+    pub fn for_kernel(release: &str, btf: &[u8]) -> Option<&'static Rules> {
+        let rules = Rules::for_release(release)?;
+        if rules.was_read() && rules.is_of(release) {
+            return Some(rules);
+        }
+        let strings = crate::Header::parse(btf).map_or(btf, |(header, _)| header.strings(btf));
+        let shown = EVIDENCE.iter().find(|(name, _)| memchr::memmem::find(strings, name).is_some());
+        Some(shown.map_or(rules, |&(_, shown)| if shown.release > rules.release { shown } else { rules }))
+    }
+
+    /// Whether this version's own source was read, or the version itself asked.
+    pub fn was_read(&self) -> bool {
+        [&V5_10, &V6_1, &V6_12, &V6_18, &V7_3].iter().any(|read| read.release == self.release)
+    }
+
+    /// Whether a release is of this version, and not only of one that has the same rules.
+    pub fn is_of(&self, release: &str) -> bool {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        numbers.next() == Some(Ok(self.release.0)) && numbers.next() == Some(Ok(self.release.1))
     }
 }
 

@@ -106,6 +106,11 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         open.detail(line);
         return Taken::Detail;
     }
+    if let Some(name) = text.split("workfn=").nth(1) {
+        open.report.named = frame::at_start(name);
+        open.detail(line);
+        return Taken::Detail;
+    }
     super::detail_of(
         open,
         line,

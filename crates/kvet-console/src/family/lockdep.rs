@@ -154,6 +154,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
             "but task is already holding lock:",
             "which lock already depends",
             "but there are no more locks",
+            "but this task is not holding:",
             "(",
             "*** DEADLOCK ***",
             "Possible unsafe locking scenario",

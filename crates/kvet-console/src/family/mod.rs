@@ -6,6 +6,7 @@ mod btf;
 mod bug;
 mod cut_here;
 mod hung_task;
+mod irq;
 mod kasan;
 mod kcsan;
 mod kfence;
@@ -114,6 +115,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &lockup::FAMILY,
     &atomic::FAMILY,
     &hung_task::FAMILY,
+    &irq::FAMILY,
     &rcu::FAMILY,
     &lockdep::FAMILY,
     &refcount::FAMILY,

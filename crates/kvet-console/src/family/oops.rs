@@ -137,6 +137,7 @@ fn kind(trap: &Trap, text: &str) -> Kind {
     } else if has("invalid opcode")
         || has("ndefined instruction")
         || has("illegal instruction")
+        || has("illegal operation")
         || has("Reserved instruction")
     {
         Kind::InvalidOpcode

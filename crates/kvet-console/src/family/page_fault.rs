@@ -19,6 +19,21 @@ pub(crate) static FAMILY: Family = Family {
     line,
 };
 
+/// What kernels cannot handle; programs cannot handle other things.
+const WHAT: &[&str] = &[
+    "NULL pointer",
+    "paging request",
+    "pointer dereference",
+    "read from",
+    "write to",
+    "access",
+    "execut",
+    "data access",
+    "instruction fetch",
+    "unaligned",
+    "mm paging",
+];
+
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
     // Words of x86 before the headline, `kernel tried to execute NX-protected page - exploit attempt? (uid: 0)`.
@@ -35,9 +50,14 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         None => (None, text),
     };
     let words = body.strip_prefix("BUG: ").unwrap_or(body);
-    let known = words.starts_with("unable to handle kernel")
-        || words.starts_with("unable to handle page fault for address")
-        || words.starts_with("Unable to handle kernel")
+    // (`BUG: unable to handle kernel` alone: the rest is another piece.)
+    let handled = words
+        .strip_prefix("unable to handle kernel")
+        .or_else(|| words.strip_prefix("Unable to handle kernel"));
+    let marked = line.part.origin == crate::line::Origin::Kernel;
+    let known = handled.is_some_and(|rest| {
+        marked || WHAT.iter().any(|what| rest.trim_start().starts_with(what)) || rest.trim().is_empty()
+    }) || words.starts_with("unable to handle page fault for address")
         || words.starts_with("kernel NULL pointer dereference")
         || words.starts_with("Kernel NULL pointer dereference")
         || words.starts_with("Unable to handle unknown paging fault")

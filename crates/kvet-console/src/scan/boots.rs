@@ -185,7 +185,12 @@ impl Scanner {
     /// The last line of the kernel before here: text, number, time.
     pub(super) fn last_line(&self, before: &[u8]) -> Option<LastLine> {
         let here = if before.is_empty() { self.number } else { self.number.saturating_sub(1) };
-        search_back(before, here).or_else(|| search_back(&self.tail, self.tail_line))
+        search_back(before, here, true).or_else(|| search_back(&self.tail, self.tail_line, true))
+    }
+
+    /// The last line of whomever.
+    pub(super) fn any_last_line(&self) -> Option<LastLine> {
+        search_back(&self.tail, self.tail_line, false)
     }
 
     fn user_space_before(&self, before: &[u8]) -> bool {
@@ -197,15 +202,15 @@ impl Scanner {
     }
 }
 
-/// The last line in `bytes` that bears printk's mark.
-fn search_back(bytes: &[u8], mut number: u64) -> Option<LastLine> {
+/// The last line in `bytes`, of those that bear printk's mark or of all.
+fn search_back(bytes: &[u8], mut number: u64, marked: bool) -> Option<LastLine> {
     let from = bytes.len().saturating_sub(4 * TAIL);
     let mut rest = bytes[from..].strip_suffix(b"\n").unwrap_or(&bytes[from..]);
     for _ in 0..96 {
         let at = memrchr(b'\n', rest).map_or(0, |i| i + 1);
         let mut found = None;
         line::parts(&line::sanitize(&rest[at..rest.len().min(at + MAX_LINE)]), |part| {
-            if part.origin == Origin::Kernel && !part.text.is_empty() {
+            if (part.origin == Origin::Kernel || !marked) && !part.text.is_empty() {
                 found = Some((part.text.to_owned(), number, part.timestamp));
             }
         });

@@ -124,7 +124,9 @@ impl Scanner {
             self.close(open);
         }
         self.no_replay();
-        let last = self.last_line(&[]);
+        // Without time stamps (printk.time=0) any line may be the kernel's.
+        let stamped = self.going.as_ref().is_none_or(|g| g.boot.banner.is_none() || g.stamped);
+        let last = self.last_line(&[]).or_else(|| self.any_last_line().filter(|_| !stamped));
         if let Some(mut going) = self.going.take().or_else(|| last.as_ref().map(|_| Going::default())) {
             going.boot.span.end = self.offset;
             going.boot.span.last_line = self.number;
@@ -244,8 +246,7 @@ impl Scanner {
         self.number += 1;
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        let pieces = text.split(|b| *b == b'\r');
-        for piece in pieces {
+        for piece in line::pieces(text) {
             let clean = line::sanitize(piece);
             line::parts(&clean, |part| {
                 let line = Line { number: self.number, start, end: self.offset, part };

@@ -29,6 +29,20 @@ const WORDS: &[(&str, &str, &str)] = &[
 ];
 
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
+    if case.headline_has("corrupted stack end detected") {
+        return Some(Diagnosis {
+            cause: "stack-overrun",
+            summary: format!(
+                "The task's stack has overflowed before: the word at its end is overwritten, and the scheduler noticed only now (the task was in {}).",
+                case.in_function()
+            ),
+            confidence: Confidence::Certain,
+            evidence: vec![case.shows("the scheduler looks at the stack's last word", "corrupted stack end")],
+            advice: sentences([
+                "look for large local variables and deep call chains in the trace; CONFIG_VMAP_STACK catches the overflow where it happens",
+            ]),
+        });
+    }
     if !matches!(case.report.kind, Kind::Panic | Kind::PageFault | Kind::Oops) {
         return None;
     }

@@ -84,14 +84,23 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "A sleeping lock (on PREEMPT_RT) is taken where nothing may sleep",
         "use a raw spinlock, or move it out of the context",
     ),
+    (
+        " too low",
+        "lockdep-limit",
+        "A table of lockdep's is full: from here on it checks nothing. That is no fault of the code named",
+        "raise CONFIG_LOCKDEP_BITS, CONFIG_LOCKDEP_CHAINS_BITS or the limit that the line names; a driver that makes a lock class for each object fills them",
+    ),
 ];
 
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     if case.report.kind != Kind::Lockdep {
         return None;
     }
-    let (mark, cause, means, advice) = CASES.iter().find(|(mark, ..)| case.report.headline.contains(mark))?;
-    let mut evidence = vec![case.shows(case.report.headline.clone(), mark)];
+    let headline = case.report.headline.to_lowercase();
+    let (_, cause, means, advice) =
+        CASES.iter().find(|(mark, ..)| headline.contains(&mark.to_lowercase()))?;
+    let mut evidence =
+        vec![case.shows(case.report.headline.clone(), &super::short(&case.report.headline, 40))];
     let wants = case.quote("is trying to acquire lock").or_else(|| case.quote("is trying to release lock"));
     evidence.extend(wants.map(|found| line("the task and what it wants", found)));
     evidence.extend(

@@ -42,9 +42,12 @@ impl Version {
     }
 }
 
-/// What the log says.
+/// What is known, and else what the log says.
 pub fn machine(case: &Case<'_>) -> Machine {
     let mut evidence = Vec::new();
+    if let Some(emulator) = case.emulator {
+        return known(emulator);
+    }
     let hardware = case.hardware().unwrap_or("");
     let qemu = hardware.contains("QEMU") || hardware.contains("dummy-virt");
     if qemu {
@@ -62,6 +65,19 @@ pub fn machine(case: &Case<'_>) -> Machine {
     let version = version(case, hardware, &mut evidence);
     let smp = cpus(case, &mut evidence);
     Machine { qemu, tcg, version, smp, evidence }
+}
+
+fn known(emulator: crate::Emulator) -> Machine {
+    let version = emulator.version.map_or(String::new(), |(major, minor)| format!(" {major}.{minor}"));
+    let accelerator = if emulator.translated { "TCG: its processors are translated" } else { "KVM" };
+    let parallel = if emulator.parallel { "several at once" } else { "one at a time" };
+    Machine {
+        qemu: true,
+        tcg: Some(emulator.translated),
+        version: emulator.version.map(|(major, minor)| Version::Is(major, minor)),
+        smp: Some(emulator.parallel),
+        evidence: vec![fact(format!("it ran in QEMU{version} with {accelerator}, {parallel}"))],
+    }
 }
 
 fn accelerator(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<bool> {

@@ -5,6 +5,7 @@
 
 mod access;
 mod alternatives;
+mod assertion;
 mod atomic;
 mod btf;
 mod cross_cpu;
@@ -13,12 +14,15 @@ mod hung;
 mod init;
 mod jump_label;
 mod kill;
+mod leak;
 mod list;
 mod lockdep;
 mod machine;
+mod misuse;
 mod non_canonical;
 mod null;
 mod oom;
+mod page;
 mod poison;
 mod protection;
 mod refcount;
@@ -33,7 +37,7 @@ mod stalled;
 mod static_call;
 mod timer;
 mod unknown;
-mod x86;
+pub(crate) mod x86;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -78,6 +82,10 @@ const RULES: &[Rule] = &[
     oom::rule,
     kill::rule,
     silence::rule,
+    leak::rule,
+    page::rule,
+    misuse::rule,
+    assertion::rule,
 ];
 
 /// What explains a report: the first rule that applies, or the facts and that none does.
@@ -101,6 +109,8 @@ pub struct Case<'a> {
     pub(crate) kernel: Option<&'a kvet_tables::Context<'a>>,
     /// What the kernel's files say about the report.
     pub(crate) resolved: Option<&'a Resolved>,
+    /// What the log ran in, where that is known.
+    pub(crate) emulator: Option<crate::Emulator>,
     /// What was looked for already.
     pub(crate) memo: &'a Memo,
 }

@@ -24,10 +24,14 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let marked = code.marked?;
     let at = marked.checked_sub(1)?;
     let bytes = code.bytes.get(at..)?;
-    let site = x86::site(bytes)?;
-    if *bytes.first()? == 0xcc
-        || !matches!(site, x86::Site::Nop(2 | 5) | x86::Site::Jump(2 | 5, _) | x86::Site::Call(5, _))
-    {
+    // With the int3 in memory only a nop under it can be told, by the rest of it.
+    let in_memory = *bytes.first()? == 0xcc;
+    let site = match bytes {
+        [0xcc, 0x1f, 0x44, 0, 0, ..] => x86::Site::Nop(5),
+        [0xcc, 0x90, ..] => x86::Site::Nop(2),
+        _ => x86::site(bytes)?,
+    };
+    if !matches!(site, x86::Site::Nop(2 | 5) | x86::Site::Jump(2 | 5, _) | x86::Site::Call(5, _)) {
         return None;
     }
     let ip = report.ip.as_ref();
@@ -36,21 +40,34 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
         |ip| format!("{}+{:#x}", ip.function, ip.offset.saturating_sub(1)),
     );
     let shown: Vec<String> = bytes[..site.len()].iter().map(|byte| format!("{byte:02x}")).collect();
+    let stands = crate::infer::stands(report);
+    let seen = match stands {
+        true => format!("{}; a nop holds nobody up", report.headline),
+        false => format!("the int3 that trapped is at RIP-1, {place}"),
+    };
+    let shown_at = match stands {
+        true => marked - 1,
+        false => marked,
+    };
     let mut evidence = vec![
+        case.shows(seen, ip.map_or("RIP:", |ip| ip.function.as_str())),
         case.shows(
-            format!("the int3 that trapped is at RIP-1, {place}"),
-            ip.map_or("RIP:", |ip| ip.function.as_str()),
-        ),
-        case.shows(
-            format!(
-                "memory holds `{}` there, {}: the final instruction, not an int3",
-                shown.join(" "),
-                site.describe()
-            ),
-            &marked_text(code, marked),
+            match in_memory {
+                true => format!(
+                    "memory holds `{}` there: {} while it is being patched, its first byte an int3",
+                    shown.join(" "),
+                    site.describe()
+                ),
+                false => format!(
+                    "memory holds `{}` there, {}: the final instruction, not an int3",
+                    shown.join(" "),
+                    site.describe()
+                ),
+            },
+            &marked_text(code, shown_at),
         ),
     ];
-    if case.report.headline.contains("again and again") {
+    if crate::infer::is_int3_loop(report) {
         evidence.extend(neighbours(case));
     }
     let key = key(case, &mut evidence);
@@ -62,15 +79,30 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
         evidence.push(line("text was being patched", found));
     }
     let key_words = key.map_or_else(String::new, |key| format!(" The site belongs to the static key {key}."));
-    Some(Diagnosis {
-        cause: "stale-int3",
-        summary: format!(
-            "A stale instruction was executed: the CPU took an int3 at {place} although memory already holds the final {}.{key_words} {blame}",
-            match site {
-                x86::Site::Nop(len) => format!("{len}-byte nop"),
-                _ => "instruction".to_owned(),
-            }
+    let what = match site {
+        x86::Site::Nop(len) => format!("{len}-byte nop"),
+        _ => "instruction".to_owned(),
+    };
+    let happened = match stands {
+        true => format!(
+            "CPUs stand for ever at {place}, where memory holds a {what}: only an int3 that was there before the text was patched, and that they still execute, holds them there."
         ),
+        false => format!("the CPU took an int3 at {place} although memory already holds the final {what}."),
+    };
+    let (cause, summary) = match in_memory {
+        true => (
+            "unclaimed-int3",
+            format!(
+                "The CPU took an int3 that the patching of text puts at {place}, and poke_int3_handler did not know it: the CPU ran the int3 of a patch that had ended when the next one began (a stale instruction), or the handler raced with the patching.{key_words} {blame}"
+            ),
+        ),
+        false => ("stale-int3", format!("A stale instruction was executed: {happened}{key_words} {blame}")),
+    };
+    // What the int3 in memory belongs to is not seen, only inferred.
+    let confidence = if in_memory { Confidence::Possible } else { confidence };
+    Some(Diagnosis {
+        cause,
+        summary,
         confidence,
         evidence,
         advice: advice(&machine.version, machine.qemu, machine.tcg, named),
@@ -94,6 +126,7 @@ fn neighbours(case: &Case<'_>) -> Vec<Evidence> {
         }
         let says = match stall.kind {
             kvet_console::Kind::RcuStall => "RCU waits",
+            kvet_console::Kind::SoftLockup if crate::infer::stands(case.report) => "the watchdog finds a CPU",
             kvet_console::Kind::SoftLockup => "a CPU waits for its answer",
             _ => continue,
         };

@@ -3,7 +3,7 @@
 use kvet_console::Frame;
 use kvet_image::{Arch, Image, Kind, SourceLine, VirtAddr};
 use kvet_tables::disasm::{self, Before};
-use kvet_tables::sites::Sites;
+use kvet_tables::sites::{SiteAt, Sites};
 
 use super::name::{self, Candidate};
 use super::symbolizer::Symbolizer;
@@ -114,6 +114,8 @@ pub struct ResolvedFrame {
     pub places: Vec<Place>,
     /// Whether this kernel can have it.
     pub verdict: Verdict,
+    /// The table entries that own the instruction, where the frame is one that trapped or was interrupted.
+    pub sites: Vec<SiteAt>,
 }
 
 impl ResolvedFrame {
@@ -123,7 +125,7 @@ impl ResolvedFrame {
     }
 
     fn none(role: Role, verdict: Verdict) -> Self {
-        ResolvedFrame { role, places: Vec::new(), verdict }
+        ResolvedFrame { role, places: Vec::new(), verdict, sites: Vec::new() }
     }
 }
 
@@ -163,7 +165,8 @@ fn resolve(image: &Image, kernel: Option<&Image>, frame: &Frame, role: Role) -> 
         // The places are given all the same: a reader may know better, the verdict says what is wrong.
         let sizes = candidates.iter().filter_map(|c| c.kallsyms_size.or(elf_size(c))).take(8).collect();
         let places = candidates.iter().take(8).map(|c| place(image, frame, c, best, role == Role::Return));
-        return ResolvedFrame { role, places: places.collect(), verdict: Verdict::WrongSize { sizes } };
+        let verdict = Verdict::WrongSize { sizes };
+        return ResolvedFrame { role, places: places.collect(), verdict, sites: Vec::new() };
     }
     let fitting = candidates.iter().filter(|c| fit(c).0 == best);
     let (mut places, mut refused) = (Vec::new(), None);
@@ -191,7 +194,10 @@ fn resolve(image: &Image, kernel: Option<&Image>, frame: &Frame, role: Role) -> 
         (1, _) => Verdict::Fits,
         _ => Verdict::Ambiguous,
     };
-    ResolvedFrame { role, places, verdict }
+    let own = |place: &Place| Sites::of(image, kernel).at(image, kernel, place.lookup);
+    let trapped = matches!(role, Role::Exact | Role::AfterInt3);
+    let sites = places.first().filter(|_| trapped).map(own).unwrap_or_default();
+    ResolvedFrame { role, places, verdict, sites }
 }
 
 fn elf_size(candidate: &Candidate<'_>) -> Option<u64> {

@@ -1,9 +1,9 @@
 //! A whole report, resolved.
 
-use kvet_console::{Code, Frame, Kind, Report, Trace, Trap};
+use kvet_console::{Code, CpuContext, Frame, Kind, Report, Trace, Trap};
 use kvet_image::{Arch, VirtAddr};
 use kvet_tables::disasm::{self, Before};
-use kvet_tables::sites::{SiteAt, Sites};
+use kvet_tables::sites::SiteAt;
 
 use super::code::CodeView;
 use super::field::FieldAccess;
@@ -62,7 +62,7 @@ impl Symbolizer<'_> {
         if let (None, Some(found)) = (slide, code.as_ref().and_then(|c| c.slide)) {
             slide = Some(Slide { by: found, from: SlideFrom::Code });
         }
-        let sites = ip.as_ref().and_then(ResolvedFrame::place).map(|p| self.sites_at(p)).unwrap_or_default();
+        let sites = ip.as_ref().map(|ip| ip.sites.clone()).unwrap_or_default();
         let field = self.wanted(report, ip.as_ref(), code.as_ref());
         let traces = report.traces.iter().map(|t| self.further(t, by(slide))).collect();
         Resolved {
@@ -115,13 +115,6 @@ impl Symbolizer<'_> {
             None => CodeView::alone(self.kernel.arch(), code, role),
         })
     }
-
-    /// The table entries at a place: those of its instruction.
-    pub fn sites_at(&self, place: &Place) -> Vec<SiteAt> {
-        let Some(held) = self.image_of(place) else { return Vec::new() };
-        let kernel = place.module.is_some().then_some(self.kernel);
-        Sites::of(held.get(), kernel).at(held.get(), kernel, place.lookup)
-    }
 }
 
 /// An `int3` that nobody handled: RIP is after it.
@@ -170,12 +163,17 @@ impl Symbolizer<'_> {
     /// A frame directly below an exception's entry was interrupted, not calling: its address is exact where no
     /// call stands before it, and on arm64 always, whose unwinder takes it from the saved registers.
     pub fn trace(&self, frames: &[Frame], ip: Option<&Frame>) -> Vec<ResolvedFrame> {
-        let mut entered = false;
+        let (mut entered, mut by_int3) = (false, false);
         let mut resolved = Vec::with_capacity(frames.len());
         for frame in frames {
             let at_ip = ip.is_some_and(|ip| ip.symbol == frame.symbol && ip.offset == frame.offset);
+            // Registers in the middle of a trace, saved by the exception whose entry stands above. Sections like
+            // `<#DB>` have frames of the same context, and those are ordinary.
+            let saved = frame.context == Some(CpuContext::Exception);
             let role = match (frame.reliable, entered) {
-                _ if at_ip => Role::Exact,
+                _ if saved && by_int3 => Role::AfterInt3,
+                _ if at_ip || saved && entered => Role::Exact,
+                _ if saved => Role::Unknown,
                 (true, true) if self.kernel.arch() == Arch::Arm64 => Role::Exact,
                 (true, true) | (false, _) => Role::Unknown,
                 (true, false) => Role::Return,
@@ -183,6 +181,7 @@ impl Symbolizer<'_> {
             resolved.push(self.frame(frame, role));
             if frame.reliable && !frame.inlined {
                 entered = is_entry(&frame.symbol);
+                by_int3 = matches!(frame.symbol.as_str(), "asm_exc_int3" | "int3");
             }
         }
         self.settle(frames, &mut resolved);

@@ -20,7 +20,10 @@ fn number(sys: Sys) -> u64 {
         Sys::Pwrite => 68,
         // There is no pause; ppoll with no descriptor, no time-out and no mask waits for ever.
         Sys::Pause => 73,
+        Sys::Nanosleep => 101,
+        Sys::Kill => 129,
         Sys::Reboot => 142,
+        Sys::Clone => 220,
     }
 }
 
@@ -43,6 +46,14 @@ fn steps(code: &mut Vec<u32>, list: &[Step], data: u64) {
                 steps(code, body, data);
                 let back = offset(code, top) & 0x3ff_ffff;
                 code.push(0x1400_0000 | back); // b top
+            }
+            Step::Fork { body } => {
+                call(code, Sys::Clone, &Program::fork(), None, data);
+                let branch = code.len();
+                code.push(0);
+                steps(code, body, data);
+                let over = (code.len() - branch) as u32 & 0x7_ffff;
+                code[branch] = 0xb500_0000 | over << 5; // cbnz x0, over the body
             }
         }
     }
@@ -94,6 +105,25 @@ fn kept(fd: Fd) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fork_goes_on_behind_what_its_child_does() {
+        let mut p = Program::default();
+        p.meanwhile(|p| p.call(Sys::Pause, &[]));
+        let words: Vec<u32> = assemble(&p, 0)
+            .chunks(4)
+            .map(|w| u32::from_le_bytes(w.try_into().expect("four bytes")))
+            .collect();
+        let tail = [
+            0xd280_1b88, // mov x8, #220
+            0xd400_0001, // svc #0
+            0xb500_0080, // cbnz x0, 4 words on
+            0xd280_0928, // mov x8, #73
+            0xd400_0001, // svc #0
+            0x17ff_fffe, // b, 2 words back
+        ];
+        assert!(words.ends_with(&tail), "{words:08x?}");
+    }
 
     #[test]
     fn instructions_are_those_of_the_manual() {

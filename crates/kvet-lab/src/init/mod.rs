@@ -22,7 +22,8 @@ pub enum Init {
     Minimal,
     /// Toggles static keys first, so that one boot patches the kernel's text thousands of times: each round
     /// writes 0 and 1 to `timer_migration` (the key `timers_migration_enabled`) and `sched_schedstats` (the key
-    /// `sched_schedstats`) in `/proc/sys/kernel`.
+    /// `sched_schedstats`) in `/proc/sys/kernel`. Meanwhile other processes sleep and wake up, so that the patched
+    /// code runs on the other processors.
     StaticKeys {
         /// How often each of the two is switched off and on.
         rounds: u32,
@@ -76,6 +77,8 @@ impl Init {
     }
 }
 
+/// So many processes sleep and wake up, on as many processors as there are.
+const SLEEPERS: u32 = 3;
 /// So many rounds between two lines that show progress.
 const ROUNDS_A_LINE: u32 = 50;
 
@@ -87,6 +90,11 @@ fn toggle(p: &mut Program, rounds: u32) {
     let schedstats = p.text("/proc/sys/kernel/sched_schedstats");
     p.open(Fd::First, timers);
     p.open(Fd::Second, schedstats);
+    let moment = p.nanoseconds(1);
+    for _ in 0..SLEEPERS {
+        // hrtimer_start_range_ns has a branch on the one key, waking up several on the other.
+        p.meanwhile(|p| p.call(Sys::Nanosleep, &[moment, Arg::Value(0)]));
+    }
     let (off, on) = (p.text("0"), p.text("1"));
     let mut done = 0;
     while done < rounds {
@@ -100,6 +108,8 @@ fn toggle(p: &mut Program, rounds: u32) {
         done += chunk;
         p.say(&format!("<0>kvet-init: static keys toggled, round {done} of {rounds}"));
     }
+    // All others, with SIGKILL: who still wakes up while the machine goes down makes the scheduler complain.
+    p.call(Sys::Kill, &[Arg::Value(-1), Arg::Value(9)]);
 }
 
 #[cfg(test)]

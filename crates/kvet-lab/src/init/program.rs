@@ -9,6 +9,9 @@ pub enum Sys {
     Mount,
     Reboot,
     Pause,
+    Clone,
+    Nanosleep,
+    Kill,
 }
 
 /// A file descriptor that a program keeps in a register.
@@ -40,10 +43,14 @@ pub enum Step {
     Repeat { times: u32, body: Vec<Step> },
     /// Repeats the steps inside for ever.
     Forever { body: Vec<Step> },
+    /// Does the steps inside in a process of their own; the last of them must not end.
+    Fork { body: Vec<Step> },
 }
 
 /// `AT_FDCWD` of include/uapi/linux/fcntl.h.
 const AT_FDCWD: i64 = -100;
+/// `SIGCHLD` of include/uapi/asm-generic/signal.h: what a plain fork asks clone for.
+const SIGCHLD: i64 = 17;
 /// `O_RDWR`.
 const O_RDWR: i64 = 2;
 
@@ -84,12 +91,35 @@ impl Program {
         self.call(Sys::Write, &[Arg::Fd(Fd::Log), text, Arg::Value(line.len() as i64)]);
     }
 
+    /// Keeps a `struct timespec` of less than a second.
+    pub fn nanoseconds(&mut self, nanoseconds: u32) -> Arg {
+        let at = self.data.len();
+        self.data.extend(0u64.to_le_bytes());
+        self.data.extend(u64::from(nanoseconds).to_le_bytes());
+        Arg::Text(at)
+    }
+
     /// Steps that are done several times.
     pub fn repeat(&mut self, times: u32, fill: impl FnOnce(&mut Program)) {
+        let body = self.apart(fill);
+        self.steps.push(Step::Repeat { times, body });
+    }
+
+    /// Steps that a process of their own does for ever.
+    pub fn meanwhile(&mut self, fill: impl FnOnce(&mut Program)) {
+        let body = self.apart(fill);
+        self.steps.push(Step::Fork { body: vec![Step::Forever { body }] });
+    }
+
+    fn apart(&mut self, fill: impl FnOnce(&mut Program)) -> Vec<Step> {
         let outer = std::mem::take(&mut self.steps);
         fill(self);
-        let body = std::mem::replace(&mut self.steps, outer);
-        self.steps.push(Step::Repeat { times, body });
+        std::mem::replace(&mut self.steps, outer)
+    }
+
+    /// The arguments of a clone that is a plain fork.
+    pub fn fork() -> [Arg; 5] {
+        [Arg::Value(SIGCHLD), Arg::Value(0), Arg::Value(0), Arg::Value(0), Arg::Value(0)]
     }
 
     /// Sleeps until something ends the machine.

@@ -17,6 +17,9 @@ fn number(sys: Sys) -> u32 {
         Sys::Write => 1,
         Sys::Pwrite => 18,
         Sys::Pause => 34,
+        Sys::Nanosleep => 35,
+        Sys::Clone => 56,
+        Sys::Kill => 62,
         Sys::Mount => 165,
         Sys::Reboot => 169,
         Sys::Openat => 257,
@@ -39,6 +42,15 @@ fn steps(code: &mut Vec<u8>, list: &[Step], data: u64) {
                 let top = code.len();
                 steps(code, body, data);
                 jump(code, &[0xe9], top); // jmp top
+            }
+            Step::Fork { body } => {
+                call(code, Sys::Clone, &Program::fork(), None, data);
+                code.extend([0x85, 0xc0]); // test eax, eax
+                code.extend([0x0f, 0x85, 0, 0, 0, 0]); // jnz over the body
+                let body_at = code.len();
+                steps(code, body, data);
+                let length = (code.len() - body_at) as u32;
+                code[body_at - 4..body_at].copy_from_slice(&length.to_le_bytes());
             }
         }
     }
@@ -94,6 +106,18 @@ fn kept(fd: Fd) -> (u8, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fork_goes_on_behind_what_its_child_does() {
+        let mut p = Program::default();
+        p.meanwhile(|p| p.call(Sys::Pause, &[]));
+        let code = assemble(&p, 0);
+        let child: &[&[u8]] = &[&[0xb8, 34, 0, 0, 0], &[0x0f, 0x05], &[0xe9, 0xf4, 0xff, 0xff, 0xff]];
+        let child = child.concat();
+        let expected = [&[0x85, 0xc0, 0x0f, 0x85, child.len() as u8, 0, 0, 0][..], &child].concat();
+        assert!(code.ends_with(&expected), "{code:02x?}");
+        assert_eq!(code[..7], [0x48, 0xc7, 0xc7, 17, 0, 0, 0], "SIGCHLD");
+    }
 
     #[test]
     fn instructions_are_those_of_the_manual() {

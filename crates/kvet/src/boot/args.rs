@@ -84,7 +84,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["initrd", "seeds", "vary"], help_heading = AMPLIFY)]
     pub stress: Option<Stress>,
     /// How often the stress toggles each key in one boot
-    #[arg(long, value_name = "N", default_value_t = 3000, help_heading = AMPLIFY)]
+    #[arg(long, value_name = "N", default_value_t = 300, help_heading = AMPLIFY)]
     pub rounds: u32,
     /// Deterministic boots, each with the next seed: a seed that fails is a reproducer (about 3 times slower)
     #[arg(long, help_heading = AMPLIFY)]

@@ -1,4 +1,5 @@
-//! What a person sees while a campaign runs: on a terminal a line a guest and a line for all, else only failures.
+//! What a person sees while a campaign runs: on a terminal a line a guest and a line for all; in a log failures, and
+//! a line a minute.
 
 use std::io::IsTerminal;
 use std::sync::mpsc::Receiver;
@@ -28,6 +29,8 @@ struct View<'a> {
     plan: &'a Plan,
     since: Instant,
     finished: u64,
+    /// When a log last had a line of progress.
+    logged: Instant,
     bars: Option<Bars>,
     /// Signatures that were said already.
     said: Vec<String>,
@@ -43,7 +46,15 @@ impl<'a> View<'a> {
     fn new(campaign: i64, plan: &'a Plan) -> View<'a> {
         let wanted = std::io::stderr().is_terminal();
         let bars = wanted.then(|| Bars::new(plan));
-        View { campaign, plan, since: Instant::now(), finished: 0, bars, said: Vec::new() }
+        View {
+            campaign,
+            plan,
+            since: Instant::now(),
+            finished: 0,
+            logged: Instant::now(),
+            bars,
+            said: Vec::new(),
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -102,8 +113,13 @@ impl<'a> View<'a> {
         }
     }
 
-    fn total(&self, tally: Tally, left: u64, passes_left: Option<u64>) {
-        let Some(bars) = &self.bars else { return };
+    fn total(&mut self, tally: Tally, left: u64, passes_left: Option<u64>) {
+        /// Between two lines of progress in a log.
+        const EVERY: Duration = Duration::from_secs(60);
+        if self.bars.is_none() && self.logged.elapsed() < EVERY {
+            return;
+        }
+        self.logged = Instant::now();
         let elapsed = self.since.elapsed().as_secs_f64();
         let per_second = self.finished as f64 / elapsed.max(0.001);
         let to_come = passes_left.unwrap_or(left);
@@ -117,14 +133,21 @@ impl<'a> View<'a> {
             .filter(|o| tally.of(*o) > 0)
             .map(|o| format!("{} {}", text::number(tally.of(o)), o.as_str()))
             .collect();
-        bars.total.set_length(tally.total() + to_come);
-        bars.total.set_position(tally.total());
-        bars.total.set_message(format!(
+        let (done, all) = (tally.total(), tally.total() + to_come);
+        let message = format!(
             "{}; fails {}; {} boots/h, {eta}",
             counts.join(", "),
             words::rate(&tally.rate()),
             text::number((per_second * 3600.0) as u64)
-        ));
+        );
+        match &self.bars {
+            Some(bars) => {
+                bars.total.set_length(all);
+                bars.total.set_position(done);
+                bars.total.set_message(message);
+            }
+            None => complain(&format!("boot {} of {}: {message}", text::number(done), text::number(all))),
+        }
     }
 
     fn finish(self) {

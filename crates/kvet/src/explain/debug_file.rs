@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use kvet_explain::symbols::{self, DebugFrom};
 use kvet_image::Image;
+
+use super::debuginfod;
 
 /// Gives a kernel its debug file, when one of the very build is at hand. Servers are asked only when
 /// DEBUGINFOD_URLS names some.
@@ -15,18 +18,26 @@ pub fn attach(image: &mut Image) -> DebugFrom {
     symbols::attach_debug(image, &paths, Image::open, configured.then_some(fetch))
 }
 
-/// `debuginfod-find`, elfutils' client, keeps a cache of its own and knows proxies, certificates and time limits.
+/// `debuginfod-find`, elfutils' client, keeps a cache of its own and knows proxies, certificates and time limits. Where it
+/// is not installed, servers that speak plain HTTP are asked directly.
 fn fetch(build_id: &str) -> Result<PathBuf, String> {
-    let output = Command::new("debuginfod-find").args(["debuginfo", build_id]).output();
-    let output = output.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "DEBUGINFOD_URLS is set, but debuginfod-find is not installed (package debuginfod)".to_owned()
-        }
-        _ => format!("debuginfod-find: {error}"),
-    })?;
+    let output = match Command::new("debuginfod-find").args(["debuginfo", build_id]).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return directly(build_id),
+        output => output.map_err(|error| format!("debuginfod-find: {error}"))?,
+    };
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {
         return Err(format!("debuginfod-find {build_id}: {}", said(&output.stderr)));
     }
     Ok(PathBuf::from(said(&output.stdout)))
+}
+
+fn directly(build_id: &str) -> Result<PathBuf, String> {
+    let urls = std::env::var("DEBUGINFOD_URLS").unwrap_or_default();
+    let cache = debuginfod::cache(|name| std::env::var_os(name))
+        .ok_or("no place to keep a debug file: neither DEBUGINFOD_CACHE_PATH nor HOME is set")?;
+    // elfutils' own default and variable (debuginfod-client-config(7)).
+    let seconds = std::env::var("DEBUGINFOD_TIMEOUT").ok().and_then(|seconds| seconds.parse().ok());
+    let patience = Duration::from_secs(seconds.filter(|seconds| *seconds > 0).unwrap_or(90));
+    debuginfod::fetch(&urls, build_id, &cache, patience)
 }

@@ -1,6 +1,7 @@
 //! `kvet explain`: from arguments to logs, to reports with their meaning, to a renderer.
 
 mod debug_file;
+mod debuginfod;
 mod excerpt;
 mod input;
 mod kernel;
@@ -148,7 +149,8 @@ fn explain(path: &Path, input: Input, kernel: Option<&Kernel>) -> io::Result<Exp
     };
     let text = Text(bytes.as_deref().unwrap_or_default());
     let tables = kernel.map(Kernel::tables);
-    let context = Context { text, kernel: tables.as_ref(), symbols: kernel.map(Kernel::symbols) };
+    let context =
+        Context { text, kernel: tables.as_ref(), symbols: kernel.map(Kernel::symbols), emulator: None };
     let reports = kvet_explain::explain(&log, &context);
     let same_kernel = kernel.map(|kernel| kvet_explain::same_kernel(&log, &reports, kernel.symbols()));
     let excerpts = reports.iter().map(|report| Excerpt::of(report, text)).collect();

@@ -16,10 +16,11 @@ pub fn over_time(points: &[Point]) -> Markup {
     const TOP: f64 = 10.0;
     const BOTTOM: f64 = 46.0;
     let curve = rate_curve(points);
-    let top_rate =
-        curve.iter().skip(curve.len() / 10).map(|(_, r)| r.high).fold(0.0, f64::max).clamp(1e-6, 1.0);
-    let last = points.iter().map(|p| p.number).max().unwrap_or(0).max(1) as f64;
-    let x = |n: u64| LEFT + (WIDTH - LEFT - 10.0) * n as f64 / last;
+    // The first boots' intervals reach to 100 %; they would make the rest of the curve flat.
+    let highest = curve.iter().skip(curve.len() / 10).map(|(_, r)| r.high).fold(0.0, f64::max);
+    let top_rate = if highest > 0.0 { highest.clamp(1e-6, 1.0) } else { 1.0 };
+    let last = points.iter().map(|p| p.number).max().unwrap_or(0);
+    let x = |n: u64| LEFT + (WIDTH - LEFT - 10.0) * n as f64 / (last + 1) as f64;
     let y = |rate: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - (rate / top_rate).min(1.0));
     let line = |of: fn(&Rate) -> f64| -> String {
         curve.iter().map(|(n, r)| format!("{:.1},{:.1}", x(*n), y(of(r)))).collect::<Vec<_>>().join(" ")
@@ -44,7 +45,7 @@ pub fn over_time(points: &[Point]) -> Markup {
                 }
             }
             text x=(LEFT) y=(HEIGHT - 4.0) { "boot 0" }
-            text x=(WIDTH - 10.0) y=(HEIGHT - 4.0) text-anchor="end" { "boot " (last as u64) }
+            text x=(WIDTH - 10.0) y=(HEIGHT - 4.0) text-anchor="end" { "boot " (last) }
         }
     }
 }

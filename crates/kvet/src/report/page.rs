@@ -92,7 +92,7 @@ fn machines(data: &Data) -> Markup {
             } }
         } }
         @for effect in data.effects.iter().filter(|e| e.corrected < 0.05) {
-            p { b { (safe(&effect.factor)) " " (safe(&effect.level)) } " fails " (words::rate(&effect.comparison.a)) " against "
+            p { b { (safe(&effect.label())) } " fails " (words::rate(&effect.comparison.a)) " against "
                 (words::rate(&effect.comparison.b)) " of the others: " (words::p_value(effect.corrected))
                 ", exact test, corrected for " (count(data.effects.len() as u64, "test")) }
         }

@@ -43,10 +43,9 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
     match effects.iter().find(|e| e.corrected < 0.05) {
         Some(e) => writeln!(
             out,
-            "  {} {} {} fails {} against {} of the others ({}, exact test, corrected for {})",
+            "  {} {} fails {} against {} of the others ({}, exact test, corrected for {})",
             paint.bad("explains it:"),
-            safe(&e.factor),
-            safe(&e.level),
+            safe(&e.label()),
             words::rate(&e.comparison.a),
             words::rate(&e.comparison.b),
             words::p_value(e.corrected),
@@ -55,9 +54,8 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
         None if effects.iter().all(|e| e.comparison.a.failures + e.comparison.b.failures == 0) => Ok(()),
         None => writeln!(
             out,
-            "  no factor explains a difference (the smallest is {} {}, {})",
-            safe(&effects[0].factor),
-            safe(&effects[0].level),
+            "  no factor explains a difference (the smallest is {}, {})",
+            safe(&effects[0].label()),
             words::p_value(effects[0].corrected)
         ),
     }

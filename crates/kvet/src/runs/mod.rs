@@ -238,9 +238,8 @@ fn show_boot(
             count(p.cpus as u64, "CPU"),
             words::percent(p.steal)
         )?;
-        if let Some(variant) = campaign.record.plan.variants.get(stored.variant) {
-            writeln!(out, "  {}", paint.dim(&safe(&variant.command_line)))?;
-        }
+        let (_, machine) = campaign.record.plan.machine(stored.number);
+        writeln!(out, "  {}", paint.dim(&safe(&machine.shell_command())))?;
         if let Some(seed) = stored.seed {
             writeln!(out, "  seed {seed}")?;
         }

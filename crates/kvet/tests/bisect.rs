@@ -337,3 +337,155 @@ fn two_options_of_forty_that_fail_together() {
     assert!(all.contains("CONFIG_OPT30"), "{answer}");
     assert!(document["spent"]["builds"].as_u64().expect("a number") < 40, "{stderr}");
 }
+
+/// A QEMU that panics in every third boot of a kernel that holds the failure, and otherwise in a few boots.
+fn fake_qemu(files: &Files, name: &str, fails: &str) -> String {
+    let script = format!(
+        r#"#!/usr/bin/env bash
+last=
+for arg; do
+    case $arg in
+        --version) echo 'QEMU emulator version 9.9.9 (fake {name})'; exit 0;;
+        file,id=kvet-serial,path=/proc/self/fd/*) serial=${{arg##*/}};;
+        socket,id=kvet-qmp,fd=*) qmp=${{arg##*=}};;
+        /proc/self/fd/*) initrd=$arg;;
+    esac
+    [ "$last" != -kernel ] || kernel=$arg
+    last=$arg
+done
+say() {{ printf '%s\r\n' "$@" >&"$serial"; }}
+event() {{ printf '{{"event": "%s", "data": {{"reason": "%s"}}}}\r\n' "$1" "$2" >&"$qmp"; }}
+printf '{{"QMP": {{}}}}\r\n' >&"$qmp"
+n=$(cat "$0.count" 2>/dev/null || echo 0); echo $((n + 1)) >"$0.count"
+say '[    0.000000] Linux version 6.1.0-test'
+if {fails}; then say '[    1.000000] Kernel panic - not syncing: planted'; exit 0; fi
+if [ $((n % 11)) = 7 ]; then say '[    1.000000] Kernel panic - not syncing: something else'; exit 0; fi
+say "$(grep -aoE 'kvet-init: [0-9a-f-]+ reached user space' "$initrd")"
+event SHUTDOWN guest-shutdown
+read -r -u "$qmp"
+exec sleep 60
+"#
+    );
+    let path = files.write(name, script.as_bytes());
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    path
+}
+
+fn bisect(files: &Files, words: &[&str]) -> (Value, Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kvet"))
+        .arg("bisect")
+        .args(words)
+        .env("XDG_CACHE_HOME", files.path("cache"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("kvet runs");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), output.status.code(), stderr)
+}
+
+#[test]
+fn a_kernel_is_found_by_boots_and_other_failures_do_not_count() {
+    let files = Files::new();
+    let qemu = fake_qemu(&files, "qemu", r#"grep -q broken "$kernel" && [ $((n % 3)) = 1 ]"#);
+    let kernels = files.path("kernels");
+    fs::create_dir_all(&kernels).expect("a directory");
+    for i in 8..=12 {
+        let mut image = common::kernel("f", false);
+        if i >= 10 {
+            image.extend_from_slice(b"broken");
+        }
+        fs::write(kernels.join(format!("vmlinux-6.{i}")), image).expect("a kernel");
+    }
+    let (kernels, state) = (kernels.to_str().expect("UTF-8"), files.path("state"));
+    let state = state.to_str().expect("UTF-8");
+    let (document, status, stderr) = bisect(
+        &files,
+        &[
+            "kernels",
+            kernels,
+            "--state",
+            state,
+            "--signature",
+            "planted",
+            "--format",
+            "json",
+            "--",
+            "--qemu",
+            &qemu,
+            "--accel",
+            "tcg",
+            "-j",
+            "1",
+        ],
+    );
+    assert_eq!(status, Some(1), "{stderr}");
+    // 6.9 comes before 6.10.
+    assert_eq!(document["answer"]["culprits"], serde_json::json!(["vmlinux-6.10"]), "{stderr}");
+    let candidates = document["rounds"][0]["candidates"].as_array().expect("candidates");
+    let others: u64 = candidates.iter().filter_map(|c| c["evidence"]["others"].as_u64()).sum();
+    assert!(others > 0, "other failures came, and did not count: {candidates:?}");
+}
+
+#[test]
+fn an_emulator_is_found_among_two_and_among_options() {
+    let files = Files::new();
+    let good = fake_qemu(&files, "qemu-new", "false");
+    let bad = fake_qemu(&files, "qemu-old", "[ $((n % 3)) = 1 ]");
+    let kernel = files.write("vmlinux", &common::kernel("f", false));
+    let (line, sets) = (files.path("line"), files.path("sets"));
+    let (line, sets) = (line.to_str().expect("UTF-8"), sets.to_str().expect("UTF-8"));
+    let (document, status, stderr) = bisect(
+        &files,
+        &[
+            "qemu",
+            &kernel,
+            "--qemu",
+            &good,
+            "--qemu",
+            &bad,
+            "--state",
+            line,
+            "--signature",
+            "planted",
+            "--format",
+            "json",
+            "--",
+            "--accel",
+            "tcg",
+            "-j",
+            "1",
+        ],
+    );
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(document["answer"]["culprits"][0].as_str().expect("a name").contains("qemu-old"), "{document}");
+    assert_eq!(document["answer"]["confirmed"], true);
+
+    let (a, b) =
+        (format!("--qemu {good} --smp 1 --memory 512M"), format!("--qemu {bad} --smp 2 --memory 600M"));
+    let (document, status, stderr) = bisect(
+        &files,
+        &[
+            "qemu",
+            &kernel,
+            "--good",
+            &a,
+            "--bad",
+            &b,
+            "--state",
+            sets,
+            "--signature",
+            "planted",
+            "--format",
+            "json",
+            "--",
+            "--accel",
+            "tcg",
+            "-j",
+            "1",
+        ],
+    );
+    assert_eq!(status, Some(1), "{stderr}");
+    assert_eq!(document["differences"].as_array().map(Vec::len), Some(3));
+    assert_eq!(document["answer"]["set"], serde_json::json!([0]), "{document}");
+    assert_eq!(document["answer"]["minimal"], true);
+}

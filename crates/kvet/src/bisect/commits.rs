@@ -56,7 +56,11 @@ pub struct CommitsArgs {
 const EXAMPLE: &str = "\
 Example:
   kvet bisect commits v6.11..v6.12-rc1 --build 'cp ../config .config && make -s olddefconfig && make -s -j8 bzImage' \\
-      --signature 'soft lockup' -- --smp 4 --memory 1G";
+      --signature 'soft lockup' -- --smp 4 --memory 1G
+
+Exit status:
+  1  a culprit was found
+  2  the question could not be answered: usage, not reproduced, stopped (--resume goes on)";
 
 /// Runs it.
 pub fn run(args: &CommitsArgs) -> Result<Exit, Failure> {

@@ -14,7 +14,7 @@ const CONFIRM_FROM: f64 = 0.6;
 /// A confirming test ends when its culprit has become this improbable.
 const CONFIRM_TO: f64 = 0.35;
 /// The share of the error that a search stops at: the rates' prior is a guess, and who says 95 % must hold it.
-const MARGIN: f64 = 0.8;
+const MARGIN: f64 = 0.6;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
 /// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where

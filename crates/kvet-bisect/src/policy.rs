@@ -2,8 +2,9 @@
 //!
 //! One step ahead, with two corrections found in simulation. A build counts for no more than what tells
 //! [`BUILD_BITS`] bits in boots: else, where builds are dear, every last boot of what is built comes first, though
-//! later builds would have told the same. And a boot of what was tested before counts for less
-//! ([`TESTED_BEFORE`]), since the confirming test will boot the last good candidate anyway.
+//! later builds would have told the same. And a build that must come anyway costs nothing now: the range that holds
+//! nearly all probability will be split, whatever its boots say; only where the culprit may well be elsewhere would
+//! a build be wasted ([`NEEDED_ANYWAY`]).
 
 use std::collections::BTreeSet;
 
@@ -17,10 +18,12 @@ const BATCHES: [f64; 14] = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 
 const SPLITS: [f64; 9] = [0.08, 0.18, 0.28, 0.39, 0.5, 0.61, 0.72, 0.82, 0.92];
 /// Segments with less are not worth a test of their own.
 const NEGLIGIBLE: f64 = 1e-3;
-/// A build costs at most the boots that tell so many bits.
-const BUILD_BITS: f64 = 0.8;
-/// What information from a candidate that was tested before is worth.
-const TESTED_BEFORE: f64 = 0.7;
+/// A build costs at most the boots that tell so many bits, and at least [`LEAST_BUILD_BITS`] if it costs anything.
+const BUILD_BITS: f64 = 2.0;
+/// However cheap a build is, a kernel's takes a person's disk and patience.
+const LEAST_BUILD_BITS: f64 = 1.5;
+/// The share of a build's cost that is not counted when it halves a range that surely holds the culprit.
+const NEEDED_ANYWAY: f64 = 0.95;
 
 /// What is known of the candidates beside their boots.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +128,9 @@ impl Sums {
 /// The test with the most information about the culprit per cost; `None` when no test tells anything. `rates` are
 /// the expected ones of bad and good candidates.
 pub(crate) fn choose(segments: &[Segment], builds: &Builds, rates: (f64, f64), batch: Batch) -> Option<Plan> {
-    let build = builds.cost.min(BUILD_BITS / capacity(rates.0, rates.1).max(1e-12));
+    let bit = 1.0 / capacity(rates.0, rates.1).max(1e-12);
+    let build =
+        if builds.cost > 0.0 { builds.cost.clamp(LEAST_BUILD_BITS * bit, BUILD_BITS * bit) } else { 0.0 };
     let points = points(segments, builds, build);
     let mut best: Option<Plan> = None;
     for boots in batch.sizes(rates.0) {
@@ -167,7 +172,7 @@ struct Point {
     /// The share of its segment's culprits that make it bad.
     share: f64,
     build: f64,
-    /// What its information is worth: less when it may not build, or was tested before.
+    /// What its information is worth: less when it may not build.
     worth: f64,
 }
 
@@ -187,18 +192,20 @@ fn points(segments: &[Segment], builds: &Builds, cost: f64) -> Vec<Point> {
                     continue;
                 }
                 last = at;
+                let share = (at - segment.first + 1) as f64 / len;
+                let needed = NEEDED_ANYWAY * segment.mass * binary_entropy(share);
                 points.push(Point {
                     segment: i,
                     at,
-                    share: (at - segment.first + 1) as f64 / len,
-                    build: if builds.done.contains(&at) { 0.0 } else { cost },
+                    share,
+                    build: if builds.done.contains(&at) { 0.0 } else { cost * (1.0 - needed).max(0.0) },
                     worth: builds.chance(at, segment.len() / 8 + 1),
                 });
             }
         }
-        if !is_end {
+        if !is_end && !builds.broken.contains(&segment.last) {
             let build = if builds.done.contains(&segment.last) { 0.0 } else { cost };
-            points.push(Point { segment: i, at: segment.last, share: 1.0, build, worth: TESTED_BEFORE });
+            points.push(Point { segment: i, at: segment.last, share: 1.0, build, worth: 1.0 });
         }
     }
     points

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::rates::{Rate, Rates};
 
 /// What was seen of one candidate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Tally {
     /// Boots that failed in the hunted way.
     pub fails: u64,

@@ -1,8 +1,8 @@
 //! What is believed of the two failure rates before anything ran, on a grid, so that they can be integrated out.
 //!
-//! The rate of a bad candidate has the Jeffreys prior. The rate of a good one is zero with probability one half
+//! The rate of a bad candidate has the Jeffreys prior. The rate of a good one is zero with probability 0.6
 //! (a failure that is recognised by its signature has no background), else a fraction of the bad rate, from a
-//! quarter downwards, its logarithm uniform. Rates that lie closer together cannot be told apart at a cost that
+//! sixth downwards, its logarithm uniform. Rates that lie closer together cannot be told apart at a cost that
 //! anybody would pay; the answer's probability then says so.
 
 /// Distance of grid points in log odds. A posterior from 20 failures has a standard deviation of 0.22.
@@ -10,11 +10,11 @@ const STEP: f64 = 0.25;
 /// Lowest and highest log odds of the grid: one in 100,000, and 999 in 1,000.
 const RANGE: (f64, f64) = (-11.5, 7.0);
 /// Probability that a good candidate never fails in the hunted way: it is so when a signature tells failures apart.
-const NO_BACKGROUND: f64 = 0.5;
-/// Grid points by which a good rate lies below the bad one at least: a factor of 4.5 for small rates.
-const GAP: usize = 6;
-/// Grid points that a good rate may have from there down, to 1/250 of the bad one; what is lower is like never.
-const WINDOW: usize = 16;
+const NO_BACKGROUND: f64 = 0.6;
+/// Grid points by which a good rate lies below the bad one at least: a factor of 5.8 for small rates.
+const GAP: usize = 7;
+/// Grid points that a good rate may have from there down, to 1/55 of the bad one; what is lower is like never.
+const WINDOW: usize = 10;
 /// Stands for a rate of zero: one stray failure does not make a candidate impossible, only unbelievable.
 const NEVER: f64 = 1e-8;
 

@@ -10,13 +10,16 @@ use crate::sprt::{Decision, Sprt};
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
 const CALIBRATION: u64 = 3;
 /// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
-const CONFIRM_FROM: f64 = 0.75;
+const CONFIRM_FROM: f64 = 0.6;
 /// A confirming test ends when its culprit has become this improbable.
-const CONFIRM_TO: f64 = 0.5;
+const CONFIRM_TO: f64 = 0.35;
+/// The share of the error that a search stops at: the rates' prior is a guess, and who says 95 % must hold it.
+const MARGIN: f64 = 0.6;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
-/// The culprit must fail more often than this share of the rate: one stray failure is not enough.
-const CULPRIT_LOW_RATE: f64 = 0.15;
+/// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where
+/// they are believed never to fail, one failure is enough.
+const CULPRIT_LOW_RATE: f64 = 0.05;
 
 /// What is searched.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -167,6 +170,7 @@ impl Search {
             Verdict::Skip => {
                 self.skipped += 1;
                 self.builds.broken.insert(candidate);
+                self.confirm = self.confirm.take().filter(|c| ![c.parent, c.culprit.1].contains(&candidate));
                 return;
             }
             Verdict::Fail => true,
@@ -209,6 +213,19 @@ impl Search {
         self.builds.done.contains(&candidate)
     }
 
+    /// Whether `candidate` was found not to be testable.
+    pub fn is_skipped(&self, candidate: u64) -> bool {
+        self.builds.broken.contains(&candidate)
+    }
+
+    /// What a build costs from now on, in boots, once it was measured. Whoever repeats a search must say the same
+    /// between the same verdicts.
+    pub fn set_build_cost(&mut self, boots: f64) {
+        if (0.0..1e12).contains(&boots) {
+            self.builds.cost = boots;
+        }
+    }
+
     /// What to do next. Asking twice without a verdict between gives the same answer.
     pub fn next_step(&mut self) -> Step {
         if let Some(step) = self.calibrate() {
@@ -219,8 +236,16 @@ impl Search {
             return step;
         }
         if let Some(found) = self.found(&posterior) {
-            self.begin_confirm(&posterior, found);
-            return self.next_step();
+            let is_testable = |at: u64| !self.builds.broken.contains(&at);
+            if is_testable(found.0 - 1) && is_testable(found.1) {
+                self.begin_confirm(&posterior, found);
+                return self.next_step();
+            }
+            // Its parent or itself cannot be tested any more: it stays unconfirmed.
+            let mass = posterior.iter().find(|s| s.first == found.0).map_or(0.0, |s| s.mass);
+            if mass >= self.sure() {
+                return Step::Done(answer(&posterior, found, false));
+            }
         }
         match policy::choose(&posterior, &self.builds, expected_rates(&posterior), self.batch) {
             Some(plan) => Step::Test { candidate: plan.candidate, boots: plan.boots, why: Why::Search },
@@ -233,6 +258,11 @@ impl Search {
         }
     }
 
+    /// The probability at which a culprit is believed.
+    fn sure(&self) -> f64 {
+        1.0 - MARGIN * (1.0 - self.problem.confidence)
+    }
+
     /// The next step of the confirming test, if one is under way and goes on.
     fn confirming(&mut self, posterior: &[Segment]) -> Option<Step> {
         let confirm = self.confirm.as_ref()?;
@@ -240,11 +270,11 @@ impl Search {
         let test =
             |candidate, test: &Sprt, why| Some(Step::Test { candidate, boots: test.passes_needed(), why });
         match (confirm.parent_test.decision(), confirm.culprit_test.decision()) {
-            (Decision::Low, Decision::High) if mass >= self.problem.confidence => {
+            (Decision::Low, Decision::High) if mass >= self.sure() => {
                 return Some(Step::Done(answer(posterior, confirm.culprit, true)));
             }
             // It agrees, but earlier boots speak against: more of them before it is tried again.
-            (Decision::Low, Decision::High) => self.confirm_from = self.problem.confidence,
+            (Decision::Low, Decision::High) => self.confirm_from = self.sure(),
             // Refuted: its boots are in the posterior, which decides where to look now.
             (Decision::High, _) | (_, Decision::Low) => {}
             _ if mass < CONFIRM_TO => {}
@@ -286,7 +316,7 @@ impl Search {
         self.confirm = Some(Confirm {
             culprit,
             parent: culprit.0 - 1,
-            culprit_test: Sprt::new(bad * CULPRIT_LOW_RATE, bad, error),
+            culprit_test: Sprt::new((bad * CULPRIT_LOW_RATE).max(good.min(bad * LOW_RATE)), bad, error),
             parent_test: Sprt::new(good.min(bad * LOW_RATE), bad, error),
         });
     }

@@ -62,9 +62,14 @@ pub enum Searcher {
 /// The least boots that any search needs on average: ((1-d) log2 n - h(d)) / C, with C the capacity of one boot
 /// as a channel (M. Ben Or and A. Hassidim, 2008; see also Burnashev and Zigangirov, 1974).
 pub fn information_bound(setting: &Setting) -> f64 {
-    let capacity = crate::policy::capacity(setting.p_bad, setting.p_good);
-    let d = 1.0 - setting.confidence;
-    ((1.0 - d) * (setting.candidates as f64).log2() - crate::policy::binary_entropy(d)) / capacity
+    information_bound_of(setting.candidates, (setting.p_bad, setting.p_good), setting.confidence)
+}
+
+/// The same for `candidates`, the rates of bad and good ones, and a confidence.
+pub fn information_bound_of(candidates: u64, (bad, good): (f64, f64), confidence: f64) -> f64 {
+    let d = 1.0 - confidence;
+    let bits = (1.0 - d) * (candidates as f64).log2() - crate::policy::binary_entropy(d);
+    bits.max(0.0) / crate::policy::capacity(bad, good).max(1e-12)
 }
 
 /// Runs `histories` histories on all cores; `tick` is called after each.

@@ -187,17 +187,49 @@ struct Found<'a> {
 fn delete(found: &Found<'_>) -> Result<Vec<PathBuf>, String> {
     let mut deleted = Vec::new();
     for stale in &found.verdict.stale {
-        let target = &found.tree.targets[stale.target];
-        let object = found.tree.place(&found.tree.file(target.file).path);
-        for path in [object, found.tree.root.join(&target.record)] {
-            match std::fs::remove_file(&path) {
-                Ok(()) => deleted.push(path),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("{}: cannot be deleted: {error}", text::path(&path))),
-            }
+        deleted.extend(delete_target(found.tree, stale.target)?);
+    }
+    Ok(deleted)
+}
+
+/// Deletes a target and its record, so that make builds it again; what was there of both is returned.
+///
+/// # Errors
+/// The file system refuses; in words.
+pub fn delete_target(tree: &Tree, target: usize) -> Result<Vec<PathBuf>, String> {
+    let target = &tree.targets[target];
+    let object = tree.place(&tree.file(target.file).path);
+    let mut deleted = Vec::new();
+    for path in [object, tree.root.join(&target.record)] {
+        match std::fs::remove_file(&path) {
+            Ok(()) => deleted.push(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{}: cannot be deleted: {error}", text::path(&path))),
         }
     }
     Ok(deleted)
+}
+
+/// A tree and what is to be said of it, `kvet check` of its vmlinux included.
+pub struct Survey {
+    /// The tree.
+    pub tree: Tree,
+    /// What cannot be trusted.
+    pub verdict: Verdict,
+}
+
+impl Survey {
+    /// Of a build directory.
+    ///
+    /// # Errors
+    /// It holds no record of Kbuild.
+    pub fn of(directory: &Path) -> Result<Survey, kvet_kbuild::TreeError> {
+        let tree = Tree::read(directory)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut verdict = kvet_kbuild::judge(&tree, &path);
+        join_check(&tree, &mut verdict);
+        Ok(Survey { tree, verdict })
+    }
 }
 
 #[derive(Serialize)]

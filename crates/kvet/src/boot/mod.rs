@@ -6,7 +6,7 @@ mod json;
 mod junit;
 mod live;
 pub mod paths;
-mod prepare;
+pub mod prepare;
 pub mod words;
 
 use std::io::{self, Write};

@@ -17,3 +17,8 @@ pub fn default_store() -> PathBuf {
 pub fn cache_directory() -> Option<PathBuf> {
     directory("XDG_CACHE_HOME", ".cache")
 }
+
+/// Where what takes long is kept, to be gone on with.
+pub fn state_directory() -> PathBuf {
+    directory("XDG_STATE_HOME", ".local/state").unwrap_or_default()
+}

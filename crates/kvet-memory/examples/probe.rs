@@ -1,0 +1,39 @@
+//! Shows what kvet-memory finds: `probe KERNEL MEMORY [REGISTERS]`.
+#![allow(missing_docs)]
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+use kvet_image::Image;
+use kvet_memory::{Guest, Memory, Registers, dmesg};
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let t = Instant::now();
+    let image = Image::open(Path::new(&args[1])).expect("a kernel");
+    eprintln!("image {:?}", t.elapsed());
+    let memory = Memory::open(Path::new(&args[2]), image.arch()).expect("a memory");
+    let registers = args.get(3).map(|p| std::fs::read_to_string(p).expect("registers"));
+    let registers = registers.map(|t| Registers::of_monitor(image.arch(), &t)).unwrap_or_default();
+    let guest = match Guest::new(memory, &image, registers) {
+        Ok(guest) => guest,
+        Err(e) => return eprintln!("{e}"),
+    };
+    eprintln!("guest {:?} {:?} {:?}", t.elapsed(), guest.placement(), guest.tables());
+    eprintln!("layouts {} info {}", guest.layouts().source(), guest.vmcoreinfo().is_some());
+    match dmesg::read(&guest) {
+        Ok(log) => {
+            eprintln!(
+                "dmesg {:?} {} records by {} {:?} lost {}",
+                t.elapsed(),
+                log.records.len(),
+                log.found_by,
+                log.remarks,
+                log.lost
+            );
+            let _ = std::io::stdout().write_all(&log.text(false));
+        }
+        Err(e) => eprintln!("{e}"),
+    }
+}

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use kvet_image::Image;
-use kvet_memory::{Guest, Memory, Registers, dmesg};
+use kvet_memory::{Guest, Memory, Registers, cpus, dmesg, features, keys};
+use kvet_tables::Context;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -36,4 +37,24 @@ fn main() {
         }
         Err(e) => eprintln!("{e}"),
     }
+    let context = Context::new(&image, None);
+    match features::features(&guest, &context) {
+        Ok(set) => eprintln!("features {:?} {:?}", t.elapsed(), features::names(&guest, &context, &set)),
+        Err(e) => eprintln!("features: {e}"),
+    }
+    match keys::keys(&guest, &context) {
+        Ok(all) => {
+            let odd = all.iter().filter(|k| k.otherwise + k.in_patching + k.other > 0);
+            eprintln!("keys {:?} {} on {} odd {:?}", t.elapsed(), all.len(), all.iter().filter(|k| k.is_on()).count(), odd.collect::<Vec<_>>());
+        }
+        Err(e) => eprintln!("keys: {e}"),
+    }
+    for cpu in cpus::cpus(&guest, &context) {
+        eprintln!("{} preempt {:?}", cpu.line(&guest), cpu.preempt_count);
+        for f in &cpu.trace.frames {
+            eprintln!("    {:?}", f.symbol);
+        }
+        eprintln!("    stopped: {:?}", cpu.trace.stopped);
+    }
+    eprintln!("all {:?}", t.elapsed());
 }

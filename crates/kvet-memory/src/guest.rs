@@ -26,6 +26,7 @@ pub struct Guest<'a> {
     info: OnceLock<Option<VmcoreInfo>>,
     registers: Vec<Registers>,
     symbols: Symbols,
+    freed: OnceLock<std::ops::Range<u64>>,
     text_start: u64,
     text_end: u64,
 }
@@ -58,6 +59,7 @@ impl<'a> Guest<'a> {
             info: found.info.map_or_else(OnceLock::new, |info| OnceLock::from(Some(info))),
             registers,
             symbols,
+            freed: OnceLock::new(),
             text_start: found.placement.start.0.wrapping_add(found.placement.slide),
             text_end: found.placement.end.0.wrapping_add(found.placement.slide),
             placement: found.placement,
@@ -240,6 +242,24 @@ impl<'a> Guest<'a> {
             4 => self.u32(at).map(u64::from),
             _ => self.u64(at),
         }
+    }
+
+    /// Whether what the image has at a link-time address is no longer the kernel's: init memory that has been freed.
+    pub fn is_gone(&self, link: VirtAddr) -> bool {
+        let freed = self.freed.get_or_init(|| {
+            let bounds = |name: &str| self.symbols.get(self.image, name).map(|a| a.0);
+            match (self.init_is_freed(), bounds("__init_begin"), bounds("__init_end")) {
+                (true, Some(start), Some(end)) => start..end,
+                // Without symbols: what the image calls init.
+                (true, ..) => {
+                    let init = self.image.sections().iter().filter(|s| s.name.starts_with(".init"));
+                    let start = init.clone().map(|s| s.addr.0).min().unwrap_or(0);
+                    start..init.map(|s| s.end().0).max().unwrap_or(0)
+                }
+                (false, ..) => 0..0,
+            }
+        });
+        freed.contains(&link.0)
     }
 
     /// An address as the kernel's `%pS` prints it: `schedule+0x2a/0xb0`; `None` where no symbol has it.

@@ -9,16 +9,22 @@
 //! Any memory may be hostile, and that of a guest that runs changes while it is read: every offset is checked, every
 //! list is walked no further than it can be long, and nothing is allocated beyond what the file holds.
 
+pub mod cpus;
 pub mod dmesg;
 mod elf;
 mod error;
+pub mod features;
 mod guest;
+pub mod keys;
 mod layout;
 mod locate;
 mod memory;
 pub mod paging;
+mod percpu;
 mod registers;
 mod symbols;
+mod tasks;
+pub mod unwind;
 mod vmcoreinfo;
 
 pub use elf::Notes;
@@ -28,4 +34,5 @@ pub use layout::{LayoutSource, Layouts, Place};
 pub use locate::{Evidence, Placement};
 pub use memory::{Form, Memory, Segment, VirtualSegment};
 pub use registers::{Registers, Source};
+pub use tasks::Task;
 pub use vmcoreinfo::VmcoreInfo;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use kvet_image::Image;
-use kvet_memory::{Guest, Memory, Registers, cpus, dmesg, features, keys};
+use kvet_memory::{Guest, Memory, Registers, cpus, dmesg, features, keys, text};
 use kvet_tables::Context;
 
 fn main() {
@@ -45,9 +45,47 @@ fn main() {
     match keys::keys(&guest, &context) {
         Ok(all) => {
             let odd = all.iter().filter(|k| k.otherwise + k.in_patching + k.other > 0);
-            eprintln!("keys {:?} {} on {} odd {:?}", t.elapsed(), all.len(), all.iter().filter(|k| k.is_on()).count(), odd.collect::<Vec<_>>());
+            eprintln!(
+                "keys {:?} {} on {} odd {:?}",
+                t.elapsed(),
+                all.len(),
+                all.iter().filter(|k| k.is_on()).count(),
+                odd.collect::<Vec<_>>()
+            );
         }
         Err(e) => eprintln!("keys: {e}"),
+    }
+    match text::audit(&guest, &context) {
+        Ok(audit) => {
+            eprintln!(
+                "text {:?} {} bytes {:?} on the way {} relocated {} traced {} stage {:?} more {} skipped {:?} poke {:?}",
+                t.elapsed(),
+                audit.bytes,
+                audit.as_expected,
+                audit.on_the_way,
+                audit.relocated,
+                audit.traced,
+                audit.stage,
+                audit.more,
+                audit.skipped,
+                audit.poke
+            );
+            eprintln!("ODDITIES {} faults {}", audit.oddities.len(), audit.faults().count());
+            for o in audit.oddities.iter().take(20) {
+                eprintln!(
+                    "   {} {:?} {:?} {:?}",
+                    o.start,
+                    guest.symbolize(guest.to_runtime(o.start)),
+                    o.kind,
+                    o.owner
+                );
+                eprintln!(
+                    "      file {:02x?}\n      want {:02x?}\n      have {:02x?}",
+                    o.file, o.expected, o.memory
+                );
+            }
+        }
+        Err(e) => eprintln!("text: {e}"),
     }
     for cpu in cpus::cpus(&guest, &context) {
         eprintln!("{} preempt {:?}", cpu.line(&guest), cpu.preempt_count);

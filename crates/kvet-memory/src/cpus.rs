@@ -81,7 +81,8 @@ fn preempt_count(guest: &Guest<'_>, number: usize, task: Option<&Task>) -> Optio
     let raw = match guest.arch() {
         Arch::X86_64 => {
             let own = || guest.u32(guest.per_cpu(number, "__preempt_count")?);
-            let hot = || Some(guest.field(guest.per_cpu(number, "pcpu_hot")?, "pcpu_hot", "preempt_count")? as u32);
+            let hot =
+                || Some(guest.field(guest.per_cpu(number, "pcpu_hot")?, "pcpu_hot", "preempt_count")? as u32);
             own().or_else(hot)?
         }
         Arch::Arm64 => guest.field(task?.at, "task_struct", "thread_info.preempt.count")? as u32,
@@ -179,7 +180,9 @@ fn many_pending(guest: &Guest<'_>, number: usize) -> Option<Vec<(usize, u64)>> {
     let layouts = guest.layouts();
     let cfd = guest.per_cpu(number, "cfd_data")?;
     // `csd` from 6.8 on; before, `pcpu`, whose first member is the csd.
-    let base = guest.field(cfd, "call_function_data", "csd").or_else(|| guest.field(cfd, "call_function_data", "pcpu"))?;
+    let base = guest
+        .field(cfd, "call_function_data", "csd")
+        .or_else(|| guest.field(cfd, "call_function_data", "pcpu"))?;
     let mask = layouts.member("call_function_data", "cpumask")?;
     let mask_at = cfd.checked_add(mask.offset)?;
     // CONFIG_CPUMASK_OFFSTACK makes it a pointer.

@@ -28,7 +28,7 @@ impl FeatureSet {
         self.words.iter().all(|w| *w == 0)
     }
 
-    fn read(guest: &Guest<'_>, at: u64, bits: u64) -> Option<FeatureSet> {
+    pub(crate) fn read(guest: &Guest<'_>, at: u64, bits: u64) -> Option<FeatureSet> {
         let len = usize::try_from(bits.checked_next_multiple_of(64)? / 8).ok()?;
         // The last word may end with the object: read what is whole in it.
         let bytes = guest.read(at, len.min(4096))?;
@@ -56,7 +56,8 @@ pub fn features(guest: &Guest<'_>, context: &Context<'_>) -> Result<FeatureSet, 
             let at = guest.symbol("system_cpucaps").or_else(|| guest.symbol("cpu_hwcaps"));
             let at = at.ok_or("neither system_cpucaps nor cpu_hwcaps is known by symbol or export")?;
             let count = context.arm64_alternatives().capabilities.count.unwrap_or(128);
-            FeatureSet::read(guest, at, count.into()).ok_or_else(|| "the capabilities are not in this memory".into())
+            FeatureSet::read(guest, at, count.into())
+                .ok_or_else(|| "the capabilities are not in this memory".into())
         }
     }
 }

@@ -24,6 +24,7 @@ mod percpu;
 mod registers;
 mod symbols;
 mod tasks;
+pub mod text;
 pub mod unwind;
 mod vmcoreinfo;
 

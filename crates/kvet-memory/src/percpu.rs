@@ -51,9 +51,8 @@ impl Guest<'_> {
         }
         // BTF knows where in the section each global one stands; an exported one says where the section is.
         let btf = self.layouts().btf()?;
-        let section = btf
-            .types()
-            .find(|t| t.kind() == Kind::Datasec && btf.name(t.name_off()) == b".data..percpu")?;
+        let section =
+            btf.types().find(|t| t.kind() == Kind::Datasec && btf.name(t.name_off()) == b".data..percpu")?;
         let name_of = |var| btf.get(var).map(|v| btf.name(v.name_off())).unwrap_or_default();
         let wanted = section.entries().find(|e| name_of(e.var) == name.as_bytes())?.offset;
         section.entries().find_map(|e| {

@@ -91,7 +91,8 @@ impl Guest<'_> {
     /// `free_initmem` at once (init/main.c, `kernel_init`). A kernel without BTF is taken to have it.
     pub fn init_is_freed(&self) -> bool {
         let freeing = self.layouts().enumerator("system_states", "SYSTEM_FREEING_INITMEM");
-        let freeing = freeing.or_else(|| self.layouts().enumerator("system_states", "SYSTEM_RUNNING")).unwrap_or(2);
+        let freeing =
+            freeing.or_else(|| self.layouts().enumerator("system_states", "SYSTEM_RUNNING")).unwrap_or(2);
         self.system_state().is_some_and(|state| u64::from(state) >= freeing)
     }
 }

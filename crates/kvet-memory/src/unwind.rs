@@ -117,19 +117,25 @@ fn orc(guest: &Guest<'_>, context: &Context<'_>, r: &Registers, trace: &mut Trac
         return trace.stop("the layout of the ORC entries is not known");
     };
     let g = &r.general;
-    let mut state = State { ip: r.pc, sp: r.sp, bp: g[5], full: Some([g[10], g[13], g[7], g[2], g[0]]), signal: true };
+    let mut state =
+        State { ip: r.pc, sp: r.sp, bp: g[5], full: Some([g[10], g[13], g[7], g[2], g[0]]), signal: true };
     while trace.frames.len() < MOST_FRAMES {
         trace.push(guest, state.ip, !state.signal);
         let look_up = if state.signal { state.ip } else { state.ip.wrapping_sub(1) };
         let Some(link) = guest.to_link(look_up) else {
-            return trace.stop(format!("{:#x} is not in the kernel's image, whose ORC table is all there is", state.ip));
+            return trace.stop(format!(
+                "{:#x} is not in the kernel's image, whose ORC table is all there is",
+                state.ip
+            ));
         };
         let entry = table.index_at(link).and_then(|i| table.entry(guest.image(), i));
         let Some(entry) = entry else { return trace.stop("no ORC entry") };
         let frame = layout.frame(entry);
         match frame {
             OrcFrame::EndOfStack => return,
-            OrcFrame::Undefined | OrcFrame::Unknown(_) => return trace.stop("no ORC entry knows the stack here"),
+            OrcFrame::Undefined | OrcFrame::Unknown(_) => {
+                return trace.stop("no ORC entry knows the stack here");
+            }
             _ => {}
         }
         let name = layout.register(entry.sp_reg()).unwrap_or("");
@@ -137,7 +143,9 @@ fn orc(guest: &Guest<'_>, context: &Context<'_>, r: &Registers, trace: &mut Trac
             return trace.stop(format!("the stack cannot be read by {name}"));
         };
         let up = match frame {
-            OrcFrame::Call => guest.u64(sp.wrapping_sub(8)).map(|ip| State { ip, sp, full: None, signal: false, ..state }),
+            OrcFrame::Call => {
+                guest.u64(sp.wrapping_sub(8)).map(|ip| State { ip, sp, full: None, signal: false, ..state })
+            }
             OrcFrame::Regs => regs(guest, sp, &state),
             _ => partial(guest, sp, &state),
         };
@@ -189,7 +197,13 @@ fn regs(guest: &Guest<'_>, at: u64, state: &State) -> Option<State> {
     if word(pt_regs::CS)? & 3 == 3 {
         return Some(State { ip: 0, ..*state });
     }
-    let full = [word(pt_regs::R10)?, word(pt_regs::R13)?, word(pt_regs::DI)?, word(pt_regs::DX)?, word(pt_regs::AX)?];
+    let full = [
+        word(pt_regs::R10)?,
+        word(pt_regs::R13)?,
+        word(pt_regs::DI)?,
+        word(pt_regs::DX)?,
+        word(pt_regs::AX)?,
+    ];
     Some(State {
         ip: word(pt_regs::IP)?,
         sp: word(pt_regs::SP)?,
@@ -254,7 +268,10 @@ fn leaf_caller(guest: &Guest<'_>, r: &Registers) -> Option<u64> {
     let words = offset.min(4096) / 4;
     // stp x29, x30, [sp, ...]: pre-indexed or with an offset.
     let makes_record = |at: u64| {
-        guest.image().u32(VirtAddr(at)).is_some_and(|w| w & 0xfe40_7fff == 0xa800_7bfd || w & 0xffc0_7fff == 0xa980_7bfd)
+        guest
+            .image()
+            .u32(VirtAddr(at))
+            .is_some_and(|w| w & 0xfe40_7fff == 0xa800_7bfd || w & 0xffc0_7fff == 0xa980_7bfd)
     };
     let made = (0..words).any(|i| makes_record(symbol.addr.0.wrapping_add(4 * i)));
     let lr = without_pac(r.general[30]);

@@ -71,7 +71,7 @@ fn main() {
                 audit.poke
             );
             eprintln!("ODDITIES {} faults {}", audit.oddities.len(), audit.faults().count());
-            for o in audit.oddities.iter().take(20) {
+            for o in audit.oddities.iter().take(std::env::var("N").map_or(20, |n| n.parse().unwrap_or(20))) {
                 eprintln!(
                     "   {} {:?} {:?} {:?}",
                     o.start,

@@ -19,11 +19,14 @@ pub mod keys;
 mod layout;
 mod locate;
 mod memory;
+pub mod pages;
 pub mod paging;
 mod percpu;
 mod registers;
 mod symbols;
 mod tasks;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod unwind;
 mod vmcoreinfo;

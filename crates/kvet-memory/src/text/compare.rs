@@ -15,7 +15,6 @@ pub(super) struct Compare<'c> {
     pub(super) guest: &'c Guest<'c>,
     pub(super) context: &'c Context<'c>,
     pub(super) text: &'c PatchedText,
-    pub(super) ahead: Option<&'c PatchedText>,
     pub(super) stage: Stage,
     pub(super) locks: Locks,
     /// The image's extent, for what is an address of it.
@@ -43,7 +42,7 @@ pub(super) fn run(
     let locks = Locks { jump_labels: held("jump_label_mutex"), static_calls: held("static_call_mutex") };
     let placement = guest.placement();
     let image = placement.start.0..placement.end.0;
-    let compare = Compare { guest, context, text, ahead, stage, locks, image };
+    let compare = Compare { guest, context, text, stage, locks, image };
     for (i, part) in text.parts.iter().enumerate() {
         compare.part(part, ahead.and_then(|a| a.parts.get(i)), audit);
     }
@@ -211,7 +210,9 @@ impl Compare<'_> {
         for o in (at.saturating_sub(3)..=at).rev() {
             let (Some(old), Some(new)) = (u32_at(expected, o), u32_at(memory, o)) else { continue };
             let address = old.cast_signed() as i64 as u64;
-            if self.is_near_image(address) && new == old.wrapping_add(slide as u32) {
+            // Early code and whoever wants a physical address subtracts __START_KERNEL_map, or even _text.
+            let is_address = self.is_near_image(address) || u64::from(old) < self.physical_end();
+            if is_address && new == old.wrapping_add(slide as u32) {
                 return Some(o + 4);
             }
             let next = start.0.wrapping_add(o as u64 + 4);
@@ -227,6 +228,11 @@ impl Compare<'_> {
             }
         }
         None
+    }
+
+    /// Where the image ends, counted from `__START_KERNEL_map`.
+    fn physical_end(&self) -> u64 {
+        self.image.end.wrapping_sub(crate::locate::START_KERNEL_MAP).min(1 << 30)
     }
 
     /// Whether a value is an address of the image, or a little beside it, as a table's address less an index is.

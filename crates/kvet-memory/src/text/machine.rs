@@ -93,6 +93,9 @@ impl Machine for GuestMachine<'_, '_> {
     }
 
     fn raw(&self, at: VirtAddr, into: &mut [u8]) -> bool {
+        if self.guest.is_gone(at) {
+            return false;
+        }
         match self.guest.link_bytes(at, into.len()) {
             Some(bytes) => {
                 into.copy_from_slice(&bytes);

@@ -18,6 +18,8 @@ pub(super) struct Case<'c> {
 }
 
 const INT3: u8 = 0xcc;
+/// Oddities of which it is asked which feature would explain them.
+const MOST_TRIES: usize = 16;
 
 impl Compare<'_> {
     pub(super) fn site(&self, case: &Case<'_>, audit: &mut Audit) {
@@ -139,7 +141,9 @@ impl Compare<'_> {
         if self.same(case, file) {
             return (Kind::Unpatched, false);
         }
-        match self.other_feature(case) {
+        // To try another feature means to patch the whole text again.
+        let tries = audit.oddities.len() < MOST_TRIES;
+        match tries.then(|| self.other_feature(case)).flatten() {
             Some((feature, not)) => (Kind::WrongFeature { feature, not }, false),
             None => (Kind::Nobody, false),
         }

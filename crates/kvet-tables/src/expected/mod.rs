@@ -10,8 +10,6 @@
 
 mod arm64;
 mod owner;
-#[cfg(test)]
-mod tests;
 mod x86;
 
 use kvet_image::{Arch, Image, VirtAddr};
@@ -29,7 +27,7 @@ pub trait Machine {
     fn key_enabled(&self, key: VirtAddr) -> Option<bool>;
     /// A pointer in the kernel's data at a link-time address, as a link-time address where it points into the image.
     fn pointer(&self, at: VirtAddr) -> Option<u64>;
-    /// Bytes of the kernel's data as they are at run time.
+    /// Bytes at a link-time address as they are at run time: of data, and of text where a value stands nowhere else.
     fn raw(&self, at: VirtAddr, into: &mut [u8]) -> bool;
     /// How far patching has come.
     fn stage(&self) -> Stage;
@@ -163,10 +161,28 @@ fn parts(image: &Image) -> Vec<TextPart> {
         }
     }
     if parts.is_empty() {
-        let sections = image.sections().iter().filter(|s| s.access.execute && s.addr.0 >= 1 << 63);
+        // A linker script may mark data that shares a segment with text; only init text is writable and is text.
+        let is_text = |s: &&kvet_image::Section| {
+            s.access.execute && s.addr.0 >= 1 << 63 && (!s.access.write || s.name.contains("text"))
+        };
+        let sections = image.sections().iter().filter(is_text);
         parts.extend(sections.map(|s| part(&s.name, s.addr, image.section_bytes(s))));
         parts.retain(|p| !p.bytes.is_empty());
     }
     parts.sort_by_key(|p| p.start);
     parts
+}
+
+/// The value that is there most often.
+fn most_common<T: Ord>(mut values: Vec<T>) -> Option<T> {
+    values.sort_unstable();
+    let (_, end) = values
+        .chunk_by(|a, b| a == b)
+        .scan(0, |end, same| {
+            *end += same.len();
+            Some((same.len(), *end))
+        })
+        .max_by_key(|(count, _)| *count)?;
+    values.truncate(end);
+    values.pop()
 }

@@ -444,19 +444,26 @@ impl<'c, 'a> Patcher<'c, 'a> {
         for section in sections {
             let mut parts = section.name.splitn(3, '_').skip(1);
             let (Some(kind), Some(name)) = (parts.next(), parts.next()) else { continue };
-            let Some(variable) = self.image.symbol_addr(name) else {
-                text.skipped
-                    .push(format!("the constants of {} are not followed: no symbol {name}", section.name));
-                continue;
-            };
             let len = match kind {
                 "ptr" => 8,
                 "shift" => 1,
                 _ => 4,
             };
             let mut value = [0; 8];
-            if !self.machine.raw(variable, &mut value[..len.max(4)]) {
-                continue;
+            let known =
+                self.image.symbol_addr(name).is_some_and(|at| self.machine.raw(at, &mut value[..len.max(4)]));
+            if !known {
+                // The compiler may have found that nobody reads the variable: then its sites tell, and must agree.
+                match self.agreed(section, len) {
+                    Some(agreed) => value = agreed,
+                    None => {
+                        text.skipped.push(format!(
+                            "the constants of {} are not followed: no symbol {name}",
+                            section.name
+                        ));
+                        continue;
+                    }
+                }
             }
             let (words, _) = self.image.section_bytes(section).as_chunks::<4>();
             for (i, bytes) in words.iter().enumerate() {
@@ -465,6 +472,21 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 text.put(at, &value[..len], Owner::of(Class::RuntimeConstant, i));
             }
         }
+    }
+
+    /// What most sites of a constant hold.
+    fn agreed(&self, section: &kvet_image::Section, len: usize) -> Option<[u8; 8]> {
+        let (words, _) = self.image.section_bytes(section).as_chunks::<4>();
+        let mut seen = Vec::new();
+        for (i, bytes) in words.iter().enumerate().take(1024) {
+            let field = section.addr.wrapping_offset(4 * i as i64);
+            let at = field.wrapping_offset(i32::from_le_bytes(*bytes).into());
+            let mut value = [0; 8];
+            if self.machine.raw(at, &mut value[..len]) {
+                seen.push(value);
+            }
+        }
+        super::most_common(seen)
     }
 
     fn static_calls(&self, text: &mut PatchedText) {
@@ -700,5 +722,93 @@ fn is_branch(bytes: &[u8]) -> bool {
         [0x2e | 0x3e, rest @ ..] => is_branch(rest),
         [0x70..=0x7f | 0xeb | 0xe9 | 0xe8, ..] | [0x0f, 0x80..=0x8f, ..] => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(site: u64, replacement: u64, site_len: u8, replacement_len: u8) -> Alternative {
+        Alternative {
+            index: 0,
+            site: VirtAddr(site),
+            replacement: VirtAddr(replacement),
+            feature: 1,
+            not: false,
+            direct_call: false,
+            unknown_flags: 0,
+            site_len,
+            replacement_len,
+            padlen: None,
+        }
+    }
+
+    #[test]
+    fn nops_are_the_kernels_by_length() {
+        for (len, nop) in NOPS.iter().enumerate() {
+            assert_eq!(nop.len(), len);
+            assert!(len == 0 || is_nop(nop), "{nop:02x?}");
+            assert!(len == 0 || decode(0, nop).is_some_and(|(i, _)| i.len() == len), "{nop:02x?}");
+        }
+        assert_eq!(one_nop(14)[..3], [0xeb, 12, 0xcc]);
+        assert_eq!(one_nop(200)[..6], [0xe9, 195, 0, 0, 0, 0xcc]);
+        assert_eq!(one_nop(200).len(), 200);
+        assert!(!is_nop(&[0xf3, 0x90]), "pause");
+    }
+
+    #[test]
+    fn a_relocated_call_goes_where_the_replacements_did() {
+        let e = entry(0x1000, 0x9000, 5, 5);
+        let mut bytes = branch(0xe8, 0x9000, 0x5000).to_vec();
+        relocate(&mut bytes, &e, 5);
+        assert_eq!(bytes, branch(0xe8, 0x1000, 0x5000));
+    }
+
+    #[test]
+    fn a_relocated_jump_becomes_short_where_it_reaches() {
+        let e = entry(0x1000, 0x9000, 5, 5);
+        let mut bytes = branch(0xe9, 0x9000, 0x1020).to_vec();
+        relocate(&mut bytes, &e, 5);
+        assert_eq!(bytes, [0xeb, 0x1e, INT3, INT3, INT3]);
+        let mut far = branch(0xe9, 0x9000, 0x4000).to_vec();
+        relocate(&mut far, &e, 5);
+        assert_eq!(far, branch(0xe9, 0x1000, 0x4000));
+    }
+
+    #[test]
+    fn a_branch_inside_the_replacement_stays() {
+        let e = entry(0x1000, 0x9000, 4, 4);
+        let mut bytes = vec![0x75, 0x01, 0x90, 0x90];
+        relocate(&mut bytes, &e, 4);
+        assert_eq!(bytes, [0x75, 0x01, 0x90, 0x90]);
+    }
+
+    #[test]
+    fn what_is_relative_to_rip_keeps_its_place() {
+        // mov 0x10(%rip),%rax
+        let e = entry(0x1000, 0x9000, 7, 7);
+        let mut bytes = vec![0x48, 0x8b, 0x05, 0x10, 0, 0, 0];
+        relocate(&mut bytes, &e, 7);
+        let displacement = i32::from_le_bytes([bytes[3], bytes[4], bytes[5], bytes[6]]);
+        assert_eq!(0x1007_i64 + i64::from(displacement), 0x9017);
+    }
+
+    #[test]
+    fn the_old_kernels_jumps_are_recomputed() {
+        let near = entry(0x1000, 0x9000, 5, 5);
+        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x1040), &near), [0xeb, 0x3e, 0x0f, 0x1f, 0x00]);
+        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x3000), &near), branch(0xe9, 0x1000, 0x3000));
+        // Backwards it never takes the short form: its test is one for a byte without sign.
+        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0xff0), &near), branch(0xe9, 0x1000, 0xff0));
+    }
+
+    #[test]
+    fn a_jump_label_is_its_nop_or_its_jump() {
+        let (code, target) = (VirtAddr(0x1000), VirtAddr(0x1040));
+        assert_eq!(jump_label(code, target, 2, false), [0x66, 0x90]);
+        assert_eq!(jump_label(code, target, 2, true), [0xeb, 0x3e]);
+        assert_eq!(jump_label(code, target, 5, false), NOP5);
+        assert_eq!(jump_label(code, target, 5, true), branch(0xe9, 0x1000, 0x1040));
     }
 }

@@ -23,7 +23,7 @@ use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
 use crate::snapshot::Snapshot;
 use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
-use crate::{Error, memory, noise, spawn};
+use crate::{Error, autopsy, memory, noise, spawn};
 
 /// What bounds a boot in time.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -208,10 +208,8 @@ impl<'a> Guest<'a> {
         let (serial, serial_there) = console_pipe().map_err(Error::io("a pipe"))?;
         let (qmp, qmp_there) = pair()?;
         let qmp_there = OwnedFd::from(qmp_there);
-        let memory = match request.keep_memory {
-            Some(_) => Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?),
-            None => None,
-        };
+        // Shared, so that a guest which hangs in silence can be asked what it never said.
+        let memory = Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?);
         let incoming = request.snapshot.map(Snapshot::open).transpose()?;
         let wiring = Wiring {
             serial: serial_there.as_raw_fd(),
@@ -607,18 +605,25 @@ impl<'a> Guest<'a> {
         if alive && self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout) {
             self.ask_where();
         }
+        let silent = self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout);
+        let found = if alive && silent { self.autopsy(request, registers.as_deref()) } else { None };
         let kept = if alive && suspicious { self.keep_memory(request.keep_memory) } else { None };
         if alive {
             // It may have died meanwhile; either way it is gone afterwards.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        let console = std::mem::take(&mut self.capture).finish();
+        let mut console = std::mem::take(&mut self.capture).finish();
         let last_byte = console.bytes.len()
             - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
         let (own, asked) = console.bytes.split_at(last_byte);
         let emulator = Some(request.qemu.emulator(request.machine));
-        let story = voice::story(own, emulator);
+        // The log in memory is the console's, and more; it tells of a failure that no console showed.
+        let unseen = found.as_ref().map(|f| f.log.as_slice()).unwrap_or_default();
+        let story = match unseen {
+            [] => voice::story(own, emulator),
+            _ => voice::story(&[own, b"\n", unseen].concat(), emulator),
+        };
         let mut reports = story.reports;
         let last_line = last_line(own);
         let emulator_said = String::from_utf8_lossy(&self.said).trim().to_owned();
@@ -673,6 +678,7 @@ impl<'a> Guest<'a> {
             memory: kept,
             pressure,
         };
+        console.bytes.extend(found.iter().flat_map(|f| f.text()));
         (boot, console)
     }
 
@@ -690,6 +696,19 @@ impl<'a> Guest<'a> {
                 return;
             }
         }
+    }
+
+    /// Asks the memory of a guest that stands still for what its console did not say.
+    fn autopsy(&mut self, request: &Request<'_>, registers: Option<&str>) -> Option<autopsy::Autopsy> {
+        let memory = File::from(self.memory.as_ref()?.try_clone().ok()?);
+        let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
+        let found = autopsy::autopsy(
+            &memory,
+            &request.machine.kernel,
+            registers,
+            &self.capture.clone().finish().bytes,
+        );
+        found.filter(|found| !found.is_empty())
     }
 
     fn keep_memory(&mut self, target: Option<&Path>) -> Option<PathBuf> {

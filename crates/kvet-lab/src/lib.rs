@@ -1,6 +1,7 @@
 //! Boots kernels in QEMU, once or a thousand times, and says what happened, how often, and how sure that is.
 
 pub mod accel;
+mod autopsy;
 mod boot;
 pub mod campaign;
 mod capture;

@@ -117,6 +117,11 @@ impl<'a> Context<'a> {
         self.orc.get_or_init(|| OrcTable::find(self.image)).as_ref()
     }
 
+    /// The unwind tables of x86-64, where the image has them.
+    pub fn orc_table(&self) -> Option<&OrcTable> {
+        self.orc().ok()
+    }
+
     /// The arm64 alternatives of the image and what it says about capabilities.
     pub fn arm64_alternatives(&self) -> &Arm64Alternatives {
         self.arm64_alternatives.get_or_init(|| Arm64Alternatives::read(self.image))

@@ -14,6 +14,7 @@ mod context;
 pub mod disasm;
 mod entries;
 pub mod exceptions;
+pub mod expected;
 pub mod exports;
 pub mod features;
 pub mod initcalls;

@@ -69,6 +69,9 @@ pub enum Command {
     /// How often does this kernel fail to boot, in which ways? Boots it in QEMU, many times
     #[command(after_help = EXIT_STATUS)]
     Boot(Box<crate::boot::args::BootArgs>),
+    /// What does a failed guest's memory say: its log, its text against its tables, its keys, its CPUs?
+    #[command(after_help = crate::inspect::EXAMPLES)]
+    Inspect(crate::inspect::InspectArgs),
     /// The boots in the store: list, show, export, compare
     Runs(crate::runs::RunsArgs),
     /// One HTML page of a campaign: rate, clusters, times, annotated logs

@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod exit;
 mod explain;
+mod inspect;
 mod progress;
 mod render;
 mod report;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
     match cli.command {
         cli::Command::Check(args) => check::run(&args, color),
         cli::Command::Boot(args) => boot::run(&args, color),
+        cli::Command::Inspect(args) => inspect::run(&args, color),
         cli::Command::Runs(args) => runs::run(&args, color),
         cli::Command::Report(args) => report::run(&args),
         cli::Command::Explain(args) => explain::run(&args, color),

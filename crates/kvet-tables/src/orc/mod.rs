@@ -26,7 +26,7 @@ mod real;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Entry, Layout, OrcTable};
+pub use read::{Entry, Frame, Layout, OrcTable};
 
 use crate::{Context, Table, TableReport};
 

@@ -4,7 +4,7 @@
 //! were not checked.
 
 mod finding;
-pub(super) mod paint;
+pub(crate) mod paint;
 mod proof;
 mod totals;
 

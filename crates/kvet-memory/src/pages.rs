@@ -1,0 +1,191 @@
+//! The kernel's half of the page tables: pages that are writable and executable, text that is writable, stacks whose
+//! guard is mapped, and on arm64 with KPTI pages that stay in the TLB while user space runs.
+
+use kvet_image::Arch;
+
+use crate::Guest;
+use crate::paging::{End, Leaf};
+
+/// A run of pages with the same rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// The first address.
+    pub start: u64,
+    /// The first address after it.
+    pub end: u64,
+}
+
+/// Something wrong with the page tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The rule: `pages/writable-executable`, `pages/writable-text`, ...
+    pub rule: &'static str,
+    /// Where.
+    pub run: Run,
+    /// In words.
+    pub message: String,
+    /// The kernel has not come to protect its memory yet, so that it is no fault at this moment.
+    pub early: bool,
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pages {
+    /// Pages that are mapped, of any size.
+    pub leaves: u64,
+    /// Bytes that are mapped.
+    pub bytes: u64,
+    /// Pages without nG (arm64), with G (x86-64).
+    pub global: u64,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+    /// More than are kept.
+    pub more: u64,
+    /// What could not be checked, in sentences.
+    pub skipped: Vec<String>,
+}
+
+/// Entries that are looked at: some hundred GiB in pages of 4 KiB.
+const MOST_ENTRIES: u64 = 1 << 26;
+const MOST_FAULTS: usize = 1024;
+
+/// Checks the kernel's half.
+///
+/// # Errors
+/// There are no page tables: the sentence that says so.
+pub fn check(guest: &Guest<'_>) -> Result<Pages, String> {
+    let tables = guest.tables().ok_or_else(|| guest.placement().tables_by.clone())?;
+    let mut check = Check { guest, pages: Pages::default(), early: !guest.init_is_freed(), last: None };
+    let ng = use_ng(guest);
+    let text = text_range(guest);
+    let mut broken = Vec::new();
+    let whole = tables.each_leaf(
+        guest.memory(),
+        MOST_ENTRIES,
+        &mut |leaf| check.leaf(&leaf, text, ng),
+        &mut |address, what, entry| broken.push((address, what, entry)),
+    );
+    let mut pages = check.pages;
+    for (address, what, entry) in broken.into_iter().take(MOST_FAULTS) {
+        let message = format!("{what} ({entry:#x})");
+        pages.faults.push(Fault {
+            rule: "pages/entry",
+            run: Run { start: address, end: address },
+            message,
+            early: false,
+        });
+    }
+    if !whole {
+        pages.skipped.push(format!(
+            "the page tables have more than {MOST_ENTRIES} entries: the rest was not looked at"
+        ));
+    }
+    stacks(guest, &mut pages);
+    Ok(pages)
+}
+
+/// `arm64_use_ng_mappings`: all kernel mappings are to be not global.
+fn use_ng(guest: &Guest<'_>) -> bool {
+    guest.arch() == Arch::Arm64
+        && guest.symbol("arm64_use_ng_mappings").and_then(|at| guest.u8(at)).is_some_and(|b| b != 0)
+}
+
+fn text_range(guest: &Guest<'_>) -> (u64, u64) {
+    let at = |name: &str| guest.image().symbol_addr(name).map(|link| guest.to_runtime(link));
+    match (at("_stext").or_else(|| at("_text")), at("_etext")) {
+        (Some(start), Some(end)) => (start, end),
+        _ => (0, 0),
+    }
+}
+
+struct Check<'g, 'a> {
+    guest: &'g Guest<'a>,
+    pages: Pages,
+    early: bool,
+    /// The last fault's rule, to grow it.
+    last: Option<&'static str>,
+}
+
+impl Check<'_, '_> {
+    fn leaf(&mut self, leaf: &Leaf, text: (u64, u64), ng: bool) {
+        let rights = leaf.mapping.rights;
+        let end = leaf.address.wrapping_add(leaf.mapping.page);
+        self.pages.leaves += 1;
+        self.pages.bytes = self.pages.bytes.saturating_add(leaf.mapping.page);
+        self.pages.global += u64::from(rights.global);
+        let in_text = leaf.address < text.1 && end > text.0;
+        let rule = if rights.write && rights.execute {
+            Some(("pages/writable-executable", "may be written and executed"))
+        } else if rights.write && in_text {
+            Some(("pages/writable-text", "the kernel's text may be written"))
+        } else if ng && rights.global {
+            Some(("pages/global", "stays in the TLB while user space runs, though KPTI asks for nG"))
+        } else {
+            None
+        };
+        match rule {
+            Some((rule, what)) => self.fault(rule, what, leaf.address, end),
+            None => self.last = None,
+        }
+    }
+
+    fn fault(&mut self, rule: &'static str, what: &str, start: u64, end: u64) {
+        if self.last == Some(rule)
+            && let Some(fault) = self.pages.faults.last_mut()
+            && fault.run.end == start
+        {
+            fault.run.end = end;
+            return;
+        }
+        self.last = Some(rule);
+        if self.pages.faults.len() >= MOST_FAULTS {
+            self.pages.more += 1;
+            return;
+        }
+        let place = self.guest.symbolize(start).map(|s| format!(" ({s})")).unwrap_or_default();
+        let message = format!("{what}{place}");
+        self.pages.faults.push(Fault { rule, run: Run { start, end }, message, early: self.early });
+    }
+}
+
+/// The stack of each CPU's task: its own pages must be mapped, and with CONFIG_VMAP_STACK the page below must not.
+fn stacks(guest: &Guest<'_>, pages: &mut Pages) {
+    let Some(tables) = guest.tables() else { return };
+    for cpu in guest.online_cpus() {
+        let sp = guest.registers().iter().find(|r| r.cpu == cpu && !r.user).map(|r| r.sp);
+        let Some(task) = guest.current_task(cpu, sp) else { continue };
+        let Some(stack) = task.stack else { continue };
+        let who = format!("the stack of {} ({}), which CPU {cpu} runs,", task.comm, task.pid);
+        let mapped = |at: u64| matches!(tables.walk(guest.memory(), at).end, End::Mapped(_));
+        for page in (0..crate::tasks::STACK).step_by(4096) {
+            let at = stack.wrapping_add(page);
+            if !mapped(at) {
+                let message = format!(
+                    "{who} is not mapped at {at:#x}: the next access there is a fault on the stack itself"
+                );
+                let run = Run { start: at, end: at.wrapping_add(4096) };
+                pages.faults.push(Fault { rule: "pages/stack", run, message, early: false });
+            }
+        }
+        // Only stacks in vmalloc space have guards; the first task's is in the image.
+        let below = stack.wrapping_sub(4096);
+        let in_vmalloc = guest.to_link(stack).is_none()
+            && tables.translate(guest.memory(), stack).is_some_and(|m| m.page == 4096);
+        let neighbour = in_vmalloc && is_vmalloc(guest, stack) && mapped(below);
+        if neighbour {
+            let message = format!("{who} has no guard: the page below it is mapped");
+            let run = Run { start: below, end: stack };
+            pages.faults.push(Fault { rule: "pages/stack-guard", run, message, early: false });
+        }
+    }
+}
+
+/// Whether an address is in vmalloc space, where the kernel's own variables say where that is.
+fn is_vmalloc(guest: &Guest<'_>, address: u64) -> bool {
+    let base = guest.symbol("vmalloc_base").and_then(|at| guest.u64(at));
+    match (guest.arch(), base) {
+        // 32 TiB with 4 levels.
+        (Arch::X86_64, Some(base)) => address >= base && address - base < 1 << 45,
+        _ => false,
+    }
+}

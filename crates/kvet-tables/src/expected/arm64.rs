@@ -326,12 +326,15 @@ fn ftrace(text: &mut PatchedText, image: &Image, machine: &dyn Machine) {
     if by_form {
         starts = pairs_of_nops(text);
     }
-    let starts_function = |at: VirtAddr| image.symbol_at(at).is_some_and(|(_, offset)| offset == 0);
-    // With the pointer, the table names the nops in front of the function. Other symbols may stand there as well.
-    let in_front = |at: &&VirtAddr| starts_function(at.wrapping_offset(8)) && !starts_function(**at);
-    let sample = starts.len().min(256);
-    let shift =
-        if starts.iter().take(sample).filter(in_front).count() * 2 > sample && !by_form { 8 } else { 0 };
+    // With the pointer, the table names the two nops in front of the function, whose own two follow.
+    const BTI: u32 = 0xd503_245f;
+    let in_front = |at: &&VirtAddr| {
+        matches!(
+            words_at(text, **at, 20).as_deref(),
+            Some([NOP, NOP, NOP, NOP, _] | [NOP, NOP, BTI, NOP, NOP])
+        )
+    };
+    let shift = if !by_form && starts.iter().filter(in_front).count() * 2 > starts.len() { 8 } else { 0 };
     let found: Vec<Entry> = starts
         .iter()
         .enumerate()

@@ -118,7 +118,7 @@ impl Check<'_, '_> {
             Some(("pages/writable-executable", "may be written and executed"))
         } else if rights.write && in_text {
             Some(("pages/writable-text", "the kernel's text may be written"))
-        } else if ng && rights.global {
+        } else if ng && rights.global && !self.is_trampoline(leaf) {
             Some(("pages/global", "stays in the TLB while user space runs, though KPTI asks for nG"))
         } else {
             None
@@ -127,6 +127,19 @@ impl Check<'_, '_> {
             Some((rule, what)) => self.fault(rule, what, leaf.address, end),
             None => self.last = None,
         }
+    }
+
+    /// The entry code that is mapped while user space runs: the kernel's own pages a second time, in the fixmap, and
+    /// global on purpose (arch/arm64/mm/mmu.c, `map_entry_trampoline`).
+    fn is_trampoline(&self, leaf: &Leaf) -> bool {
+        let placement = self.guest.placement();
+        let Some(base) = placement.physical_base() else { return false };
+        let len = placement.end.0.saturating_sub(placement.start.0);
+        let in_image = leaf.mapping.physical.wrapping_sub(base) < len;
+        in_image
+            && leaf.mapping.page <= 1 << 16
+            && !leaf.mapping.rights.write
+            && self.guest.to_link(leaf.address).is_none()
     }
 
     fn fault(&mut self, rule: &'static str, what: &str, start: u64, end: u64) {

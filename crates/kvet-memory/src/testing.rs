@@ -30,7 +30,7 @@ impl Kernel {
         let mut data = vec![0; DATA_LEN];
         data[..BANNER.len()].copy_from_slice(BANNER.as_bytes());
         for i in 0..64_usize {
-            data[0x100 + 8 * i..][..8].copy_from_slice(&(TEXT + 8 * i as u64).to_le_bytes());
+            data[0x5000 + 0xc0 * i..][..8].copy_from_slice(&(TEXT + 8 * i as u64).to_le_bytes());
         }
         Kernel { text: vec![0x90; TEXT_LEN], data, symbols: Vec::new() }
     }

@@ -197,7 +197,7 @@ impl Compare<'_> {
         at: usize,
     ) -> Option<usize> {
         let slide = self.guest.placement().slide;
-        if slide == 0 {
+        if slide == 0 && self.guest.arch() == Arch::X86_64 {
             return None;
         }
         let u64_at = |bytes: &[u8], o: usize| Some(u64::from_le_bytes(*bytes.get(o..)?.first_chunk()?));
@@ -205,7 +205,9 @@ impl Compare<'_> {
         if self.guest.arch() == Arch::Arm64 {
             let o = at & !7;
             let (old, new) = (u64_at(expected, o)?, u64_at(memory, o)?);
-            return (self.image.contains(&old) && new == old.wrapping_add(slide)).then_some(o + 8);
+            let moved = new == old.wrapping_add(slide)
+                || self.is_hyp_pointer(start.wrapping_offset(o as i64), old, new);
+            return (self.image.contains(&old) && moved).then_some(o + 8);
         }
         for o in (at.saturating_sub(3)..=at).rev() {
             let (Some(old), Some(new)) = (u32_at(expected, o), u32_at(memory, o)) else { continue };
@@ -228,6 +230,14 @@ impl Compare<'_> {
             }
         }
         None
+    }
+
+    /// Whether a pointer in the code of KVM's hypervisor has become the hypervisor's own address of the same place
+    /// (arch/arm64/kvm/va_layout.c, `kvm_apply_hyp_relocations`): the place in the linear map, with other upper bits.
+    fn is_hyp_pointer(&self, at: VirtAddr, old: u64, new: u64) -> bool {
+        const SAME: u64 = (2 << 20) - 1;
+        let in_hyp = self.guest.image().symbol_at(at).is_some_and(|(s, _)| s.name.starts_with("__kvm_nvhe_"));
+        in_hyp && new >> 52 == 0 && new & SAME == self.guest.placement().physical(VirtAddr(old)) & SAME
     }
 
     /// Where the image ends, counted from `__START_KERNEL_map`.

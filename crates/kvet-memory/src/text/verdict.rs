@@ -36,6 +36,9 @@ impl Compare<'_> {
             audit.traced += 1;
             return;
         }
+        if self.is_its_thunk(case) {
+            return;
+        }
         let (kind, in_progress) = self.kind(case, &file, audit);
         let owner = of_class(case.sites, Class::JumpLabel)
             .or_else(|| of_class(case.sites, Class::StaticCall))
@@ -116,6 +119,38 @@ impl Compare<'_> {
             }
             // ftrace's and BPF's trampolines are allocated where modules are.
             None => self.guest.to_link(target).is_none() && self.guest.read(target, 1).is_some(),
+        }
+    }
+
+    /// Against Indirect Target Selection, an indirect branch in the lower half of a cache line goes through a thunk that
+    /// the kernel has allocated, or its own (`emit_its_trampoline`): where, no table says.
+    fn is_its_thunk(&self, case: &Case<'_>) -> bool {
+        let Some(site) = of_class(case.sites, Class::Retpoline) else { return false };
+        let Some(memory) =
+            usize::try_from(site.start.0 - case.start.0).ok().and_then(|at| case.memory.get(at..))
+        else {
+            return false;
+        };
+        let (skip, branch) = match memory {
+            [0x2e, rest @ ..] => (1, rest),
+            rest => (0, rest),
+        };
+        let Some([0xe8 | 0xe9, a, b, c, d]) = branch.first_chunk::<5>() else { return false };
+        if self.guest.image().symbol_addr("its_return_thunk").is_none() {
+            return false;
+        }
+        let next = self.guest.to_runtime(site.start).wrapping_add(skip + 5);
+        let target = next.wrapping_add_signed(i32::from_le_bytes([*a, *b, *c, *d]).into());
+        match self.guest.function_at(target) {
+            Some(name) => name.starts_with("__x86_indirect_its_thunk"),
+            // jmp *%reg; int3
+            None => {
+                self.guest.to_link(target).is_none()
+                    && match self.guest.read(target, 4).as_deref() {
+                        Some([0xff, 0xe0..=0xe7, INT3, _] | [0x41, 0xff, 0xe0..=0xe7, INT3]) => true,
+                        _ => false,
+                    }
+            }
         }
     }
 

@@ -326,8 +326,20 @@ fn ftrace(text: &mut PatchedText, image: &Image, machine: &dyn Machine) {
     if by_form {
         starts = pairs_of_nops(text);
     }
-    let found: Vec<Entry> =
-        starts.iter().enumerate().filter_map(|(i, at)| ftrace_entry(text, image, machine, i, *at)).collect();
+    // With the pointer, the table names the two nops in front of the function, whose own two follow.
+    const BTI: u32 = 0xd503_245f;
+    let in_front = |at: &&VirtAddr| {
+        matches!(
+            words_at(text, **at, 20).as_deref(),
+            Some([NOP, NOP, NOP, NOP, _] | [NOP, NOP, BTI, NOP, NOP])
+        )
+    };
+    let shift = if !by_form && starts.iter().filter(in_front).count() * 2 > starts.len() { 8 } else { 0 };
+    let found: Vec<Entry> = starts
+        .iter()
+        .enumerate()
+        .filter_map(|(i, at)| ftrace_entry(text, machine, i, at.wrapping_offset(shift)))
+        .collect();
     let literal = super::most_common(found.iter().filter_map(|e| e.literal).collect());
     for entry in found {
         // A start that is a guess proves itself by what stands there.
@@ -364,31 +376,15 @@ struct Entry {
     literal: Option<u64>,
 }
 
-fn ftrace_entry(
-    text: &PatchedText,
-    image: &Image,
-    machine: &dyn Machine,
-    index: usize,
-    at: VirtAddr,
-) -> Option<Entry> {
+fn ftrace_entry(text: &PatchedText, machine: &dyn Machine, index: usize, start: VirtAddr) -> Option<Entry> {
     const BTI: u32 = 0xd503_245f;
-    let starts_function = |at: VirtAddr| image.symbol_at(at).is_some_and(|(_, offset)| offset == 0);
-    // With the pointer, the table names the nops in front of the function.
-    let start = if starts_function(at) || !starts_function(at.wrapping_offset(8)) {
-        at
-    } else {
-        at.wrapping_offset(8)
-    };
     let nops = match words_at(text, start, 12)?[..] {
         [BTI, NOP, NOP] => start.wrapping_offset(4),
         [NOP, NOP, _] => start,
         _ => return None,
     };
-    let before = (start != at).then_some(at);
-    let before = before.or_else(|| {
-        let ahead = start.wrapping_offset(-8);
-        (words_at(text, ahead, 8)? == [NOP, NOP]).then_some(ahead)
-    });
+    let ahead = start.wrapping_offset(-8);
+    let before = words_at(text, ahead, 8).filter(|w| w[..] == [NOP, NOP]).map(|_| ahead);
     let read = |at: VirtAddr| {
         let mut bytes = [0; 8];
         machine.raw(at, &mut bytes).then_some(bytes)

@@ -295,9 +295,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
         let Some(old) = text.bytes(e.site, len).map(<[u8]>::to_vec) else { return };
         let mut new = old;
         if self.machine.has(e.feature) != e.not
-            && let Some(replacement) = e.replacement_bytes(self.image)
+            && let Some(replacement) = self.replacement(text, e)
         {
-            new = replacement.to_vec();
+            new = replacement;
             let distance = e.replacement.0.wrapping_sub(e.site.0) as u32;
             if new.len() == 5 && new[0] == 0xe8 {
                 add32(&mut new, 1, distance);
@@ -326,7 +326,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 continue;
             }
             let instr = if self.dialect == Dialect::DirectCall { now.clone() } else { original.clone() };
-            if let Some(new) = self.replaced(e, &instr, len) {
+            if let Some(new) = self.replaced(text, e, &instr, len) {
                 now = new;
                 if self.dialect == Dialect::DirectCall {
                     self.optimize(&mut now, e.site.0);
@@ -340,8 +340,14 @@ impl<'c, 'a> Patcher<'c, 'a> {
         text.put(first.site, &now, Self::owner(applied.unwrap_or(first)));
     }
 
-    fn replaced(&self, e: &Alternative, instr: &[u8], len: usize) -> Option<Vec<u8>> {
-        let mut new = e.replacement_bytes(self.image)?.to_vec();
+    /// A replacement as it stands once the returns and retpolines in it have been patched.
+    fn replacement(&self, text: &PatchedText, e: &Alternative) -> Option<Vec<u8>> {
+        let patched = text.bytes(e.replacement, e.replacement_len.into());
+        patched.or_else(|| e.replacement_bytes(self.image)).map(<[u8]>::to_vec)
+    }
+
+    fn replaced(&self, text: &PatchedText, e: &Alternative, instr: &[u8], len: usize) -> Option<Vec<u8>> {
+        let mut new = self.replacement(text, e)?;
         if e.direct_call {
             let call = self.direct_call(e, instr)?;
             new = call;

@@ -117,6 +117,7 @@ fn text_audit(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Re
     let Some(Ok(audit)) = &f.text else { return Ok(()) };
     let faults = audit.faults().count() as u64 + audit.more;
     let verdict = match faults {
+        0 if audit.bytes == 0 => "not judged".to_owned(),
         0 => paint.good("as the tables ask"),
         n => paint.bad(&format!("{} not as the tables ask", text::count(n, "place"))),
     };

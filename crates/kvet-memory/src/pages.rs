@@ -55,7 +55,7 @@ const MOST_FAULTS: usize = 1024;
 /// There are no page tables: the sentence that says so.
 pub fn check(guest: &Guest<'_>) -> Result<Pages, String> {
     let tables = guest.tables().ok_or_else(|| guest.placement().tables_by.clone())?;
-    let mut check = Check { guest, pages: Pages::default(), early: !guest.init_is_freed(), last: None };
+    let mut check = Check { guest, pages: Pages::default(), early: !is_protected(guest), last: None };
     let ng = use_ng(guest);
     let text = text_range(guest);
     let mut broken = Vec::new();
@@ -82,6 +82,16 @@ pub fn check(guest: &Guest<'_>) -> Result<Pages, String> {
     }
     stacks(guest, &mut pages);
     Ok(pages)
+}
+
+/// Whether the kernel has made its text and read-only data read-only: just before it starts init (init/main.c,
+/// `mark_readonly`). x86 keeps a note of that (arch/x86/mm/init_64.c); `system_state` goes past it also when a panic
+/// restarts the machine before.
+fn is_protected(guest: &Guest<'_>) -> bool {
+    match guest.symbol("kernel_set_to_readonly").and_then(|at| guest.u32(at)) {
+        Some(done) if guest.arch() == Arch::X86_64 => done != 0,
+        _ => guest.init_is_freed(),
+    }
 }
 
 /// `arm64_use_ng_mappings`: all kernel mappings are to be not global.

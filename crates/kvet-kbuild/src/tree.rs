@@ -256,8 +256,16 @@ fn base_of_tool(root: &Path, path: &Path, record: &record::Record<'_>) -> Option
     if source.starts_with(b"/") || place(root, source).exists() {
         return None;
     }
-    let is_base = |base: &&Path| root.join(base).join(OsStr::from_bytes(source)).exists();
-    path.ancestors().skip(1).find(is_base).map(Path::to_owned)
+    let is_base = |base: &Path| root.join(base).join(OsStr::from_bytes(source)).exists();
+    if let Some(base) = path.ancestors().skip(1).find(|base| is_base(base)) {
+        return Some(base.to_owned());
+    }
+    // A library's objects are put into the tool that wants it: tools/lib/subcmd is made into tools/objtool.
+    let libraries = std::fs::read_dir(root.join("tools/lib")).ok()?;
+    let mut bases: Vec<PathBuf> =
+        libraries.flatten().map(|entry| Path::new("tools/lib").join(entry.file_name())).collect();
+    bases.sort();
+    bases.into_iter().find(|base| is_base(base))
 }
 
 /// `a/b.o` of `a/.b.o.cmd`.

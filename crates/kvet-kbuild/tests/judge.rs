@@ -183,8 +183,16 @@ fn a_tool_that_was_made_in_its_own_directory() {
         object.display()
     );
     built.write("tools/objtool/arch/x86/.decode.o.cmd", &record);
+    // A library of the tools, made into the tool.
+    built.write("tools/lib/subcmd/sigchain.c", "");
+    built.write("tools/objtool/sigchain.o", "");
+    let record =
+        "cmd_/x/sigchain.o := gcc -c -o /x/sigchain.o sigchain.c\n\nsource_/x/sigchain.o := sigchain.c\n";
+    built.write("tools/objtool/.sigchain.o.cmd", record);
     let built = built.made_now();
-    for name in ["tools/objtool/arch/x86/decode.o", "tools/objtool/arch/x86/.decode.o.cmd"] {
+    for name in ["arch/x86/decode.o", "arch/x86/.decode.o.cmd", "sigchain.o", ".sigchain.o.cmd"] {
+        let name = format!("tools/objtool/{name}");
+        let name = name.as_str();
         let text = fs::read(built.path().join(name)).unwrap();
         fs::write(built.path().join(name), text).unwrap();
     }

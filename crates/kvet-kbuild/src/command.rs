@@ -63,6 +63,13 @@ pub struct Search {
 }
 
 impl Compilation {
+    /// The compilation of a target; `None` when it was linked, or made in a directory of its own, where the words of
+    /// its command mean other files.
+    pub(crate) fn of_target(target: &crate::tree::Target) -> Option<Compilation> {
+        target.source.filter(|_| !target.elsewhere)?;
+        Compilation::of(&target.command)
+    }
+
     /// The compilation in a saved command, when its first command is one.
     pub fn of(command: &[u8]) -> Option<Compilation> {
         let mut words = simple_commands(command).into_iter().next()?;

@@ -37,7 +37,7 @@ pub fn edges(tree: &Tree, tick: impl Fn() + Sync) -> Edges {
         .targets
         .iter()
         .enumerate()
-        .filter_map(|(i, t)| Some((i, t, t.source.and_then(|_| Compilation::of(&t.command))?)))
+        .filter_map(|(i, t)| Some((i, t, Compilation::of_target(t)?)))
         .collect();
     let answers: Vec<Result<Vec<(usize, Reason)>, Failure>> = compiled
         .par_iter()
@@ -59,7 +59,7 @@ pub fn edges(tree: &Tree, tick: impl Fn() + Sync) -> Edges {
 
 /// How many targets [`edges`] will ask for.
 pub fn count(tree: &Tree) -> usize {
-    tree.targets.iter().filter(|t| t.source.is_some_and(|_| Compilation::of(&t.command).is_some())).count()
+    tree.targets.iter().filter(|t| Compilation::of_target(t).is_some()).count()
 }
 
 fn compare(

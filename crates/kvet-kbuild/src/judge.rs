@@ -41,7 +41,7 @@ pub struct Verdict {
 pub fn judge(tree: &Tree, path: &OsStr) -> Verdict {
     let config = Config::read(&tree.root);
     let compilations: Vec<Option<Compilation>> =
-        tree.targets.par_iter().map(|t| t.source.and_then(|_| Compilation::of(&t.command))).collect();
+        tree.targets.par_iter().map(Compilation::of_target).collect();
     let (compilers, mut skipped) = compiler::find(tree, &compilations, path);
     let hidden = shadow::find(tree, &compilations);
     let names: HashSet<&[u8]> = tree.targets.iter().map(|t| tree.file(t.file).path.as_slice()).collect();

@@ -75,6 +75,8 @@ pub struct Target {
     pub inputs: Vec<FileId>,
     /// Stamps of options.
     pub options: Vec<FileId>,
+    /// It was made in a directory of its own (`make -C tools/objtool`), to which its command's paths are relative.
+    pub elsewhere: bool,
 }
 
 /// A build tree.
@@ -204,6 +206,7 @@ impl Part {
                 part.unreadable.push(path.clone());
                 continue;
             };
+            let base = base_of_tool(root, path, &record);
             let mut id = |spelling: &[u8]| match ids.get(spelling) {
                 Some(&id) => id,
                 None => {
@@ -213,21 +216,63 @@ impl Part {
                     id
                 }
             };
-            let source = record.source.map(&mut id);
-            let mut inputs: Vec<FileId> = source.into_iter().collect();
-            inputs.extend(record.inputs.iter().map(|i| id(i)));
+            let (target, source, inputs) = match &base {
+                None => {
+                    let source = record.source.map(&mut id);
+                    let mut inputs: Vec<FileId> = source.into_iter().collect();
+                    inputs.extend(record.inputs.iter().map(|i| id(i)));
+                    (id(record.target), source, inputs)
+                }
+                Some(base) => {
+                    let mut below = |spelling: &[u8]| match spelling.first() {
+                        Some(b'/') => id(spelling),
+                        _ => id(&[base.as_os_str().as_bytes(), b"/", spelling].concat()),
+                    };
+                    let source = record.source.map(&mut below);
+                    let mut inputs: Vec<FileId> = source.into_iter().collect();
+                    inputs.extend(record.inputs.iter().map(|i| below(i)));
+                    (id(target_of_record(path).as_os_str().as_bytes()), source, inputs)
+                }
+            };
             part.targets.push(Target {
-                file: id(record.target),
+                file: target,
                 record: path.clone(),
                 recorded: Stamp::of(&root.join(path)),
                 source,
                 inputs,
                 options: record.options.iter().map(|o| id(o)).collect(),
                 command: record.command.into_owned(),
+                elsewhere: base.is_some(),
             });
         }
         part
     }
+}
+
+/// The directory that a tool was made in, relative to `root`: tools below `tools/` have a make of their own
+/// (`tools/build/Makefile.build`), which is started in the tool's directory. `None` for what Kbuild made.
+fn base_of_tool(root: &Path, path: &Path, record: &record::Record<'_>) -> Option<PathBuf> {
+    let source = record.source.filter(|_| path.starts_with("tools"))?;
+    if source.starts_with(b"/") || place(root, source).exists() {
+        return None;
+    }
+    let is_base = |base: &Path| root.join(base).join(OsStr::from_bytes(source)).exists();
+    if let Some(base) = path.ancestors().skip(1).find(|base| is_base(base)) {
+        return Some(base.to_owned());
+    }
+    // A library's objects are put into the tool that wants it: tools/lib/subcmd is made into tools/objtool.
+    let libraries = std::fs::read_dir(root.join("tools/lib")).ok()?;
+    let mut bases: Vec<PathBuf> =
+        libraries.flatten().map(|entry| Path::new("tools/lib").join(entry.file_name())).collect();
+    bases.sort();
+    bases.into_iter().find(|base| is_base(base))
+}
+
+/// `a/b.o` of `a/.b.o.cmd`.
+fn target_of_record(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let name = name.strip_prefix(b".").unwrap_or(name);
+    path.with_file_name(OsStr::from_bytes(name.strip_suffix(b".cmd").unwrap_or(name)))
 }
 
 /// Paths of all `.*.cmd` files, relative to `root`.

@@ -169,3 +169,35 @@ fn a_record_cut_short_is_said_and_no_build_directory_is_an_error() {
     assert!(Tree::read(empty.path()).is_err());
     assert!(Tree::read(&empty.path().join("none")).is_err());
 }
+
+#[test]
+fn a_tool_that_was_made_in_its_own_directory() {
+    let built = Built::new();
+    built.write("tools/objtool/arch/x86/decode.c", "");
+    built.write("tools/arch/x86/lib/insn.c", "");
+    let object = built.path().join("tools/objtool/arch/x86/decode.o");
+    built.write("tools/objtool/arch/x86/decode.o", "");
+    let record = format!(
+        "cmd_{0} := gcc -c -o {0} arch/x86/decode.c\n\nsource_{0} := arch/x86/decode.c\n\ndeps_{0} := \\\n  \
+         ../arch/x86/lib/insn.c \\\n",
+        object.display()
+    );
+    built.write("tools/objtool/arch/x86/.decode.o.cmd", &record);
+    // A library of the tools, made into the tool.
+    built.write("tools/lib/subcmd/sigchain.c", "");
+    built.write("tools/objtool/sigchain.o", "");
+    let record =
+        "cmd_/x/sigchain.o := gcc -c -o /x/sigchain.o sigchain.c\n\nsource_/x/sigchain.o := sigchain.c\n";
+    built.write("tools/objtool/.sigchain.o.cmd", record);
+    let built = built.made_now();
+    for name in ["arch/x86/decode.o", "arch/x86/.decode.o.cmd", "sigchain.o", ".sigchain.o.cmd"] {
+        let name = format!("tools/objtool/{name}");
+        let name = name.as_str();
+        let text = fs::read(built.path().join(name)).unwrap();
+        fs::write(built.path().join(name), text).unwrap();
+    }
+    assert_eq!(built.stale(), Vec::<String>::new());
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(built.path().join("tools/arch/x86/lib/insn.c"), "changed").unwrap();
+    assert_eq!(built.stale(), ["tools/objtool/arch/x86/decode.o newer-input tools/arch/x86/lib/insn.c"]);
+}

@@ -602,11 +602,13 @@ impl<'a> Guest<'a> {
             registers = self.qmp.human("info registers -a", PATIENCE).ok();
         }
         let before_nmi = self.capture.total();
-        if alive && self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout) {
+        let silent = self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout);
+        let mut found = None;
+        if alive && silent {
+            // Before the NMI, which writes a panic of its own into the log.
+            found = self.autopsy(request, registers.as_deref());
             self.ask_where();
         }
-        let silent = self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout);
-        let found = if alive && silent { self.autopsy(request, registers.as_deref()) } else { None };
         let kept = if alive && suspicious { self.keep_memory(request.keep_memory) } else { None };
         if alive {
             // It may have died meanwhile; either way it is gone afterwards.
@@ -708,6 +710,7 @@ impl<'a> Guest<'a> {
             registers,
             &self.capture.clone().finish().bytes,
         );
+        let _ = self.qmp.execute("cont", serde_json::Value::Null, PATIENCE);
         found.filter(|found| !found.is_empty())
     }
 

@@ -101,8 +101,9 @@ pub(crate) fn find(memory: &mut Memory, image: &Image, registers: &[Registers]) 
         None => by_bytes(memory, image, &banner),
     };
     let Some(&(slide, offset, evidence)) = candidates.first() else {
+        let odd: String = memory.remarks().iter().map(|remark| format!("; {remark}")).collect();
         return Err(missing(format!(
-            "its banner ({} bytes, linked at {}) stands at none of the places where {} may load a kernel",
+            "its banner ({} bytes, linked at {}) stands at none of the places where {} may load a kernel{odd}",
             banner.bytes.len(),
             banner.at,
             image.arch().as_str()

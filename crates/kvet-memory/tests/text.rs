@@ -18,13 +18,18 @@ impl Machine for Plain<'_> {
         feature == ALWAYS
     }
     fn key_enabled(&self, key: VirtAddr) -> Option<bool> {
-        self.0.u32(key).map(|enabled| enabled != 0)
+        Some(self.0.u32(key).unwrap_or(0) != 0)
     }
     fn pointer(&self, at: VirtAddr) -> Option<u64> {
-        self.0.u64(at)
+        self.0.u64(at).or_else(|| self.0.section_at(at).map(|_| 0))
     }
     fn raw(&self, at: VirtAddr, into: &mut [u8]) -> bool {
-        self.0.bytes(at, into.len()).map(|bytes| into.copy_from_slice(bytes)).is_some()
+        match self.0.bytes(at, into.len()) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            // .bss has no bytes in the file.
+            None => into.fill(0),
+        }
+        self.0.section_at(at).is_some()
     }
     fn stage(&self) -> Stage {
         Stage {

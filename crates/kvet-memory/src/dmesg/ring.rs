@@ -264,7 +264,9 @@ fn text(data: &[u8], size_bits: u64, id: u64, begin: u64, next: u64) -> Text<'_>
         .zip(usize::try_from(len).ok())
         .and_then(|(start, len)| data.get(start..start.checked_add(len)?));
     match block.and_then(|b| b.split_first_chunk::<8>()) {
-        Some((own, text)) if begin % 8 == 0 && next % 8 == 0 && u64::from_le_bytes(*own) == id => {
+        Some((own, text))
+            if begin.is_multiple_of(8) && next.is_multiple_of(8) && u64::from_le_bytes(*own) == id =>
+        {
             Text::Bytes(text)
         }
         _ => Text::Lost,

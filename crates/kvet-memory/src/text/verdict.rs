@@ -146,10 +146,10 @@ impl Compare<'_> {
             // jmp *%reg; int3
             None => {
                 self.guest.to_link(target).is_none()
-                    && match self.guest.read(target, 4).as_deref() {
-                        Some([0xff, 0xe0..=0xe7, INT3, _] | [0x41, 0xff, 0xe0..=0xe7, INT3]) => true,
-                        _ => false,
-                    }
+                    && matches!(
+                        self.guest.read(target, 4).as_deref(),
+                        Some([0xff, 0xe0..=0xe7, INT3, _] | [0x41, 0xff, 0xe0..=0xe7, INT3])
+                    )
             }
         }
     }

@@ -380,17 +380,16 @@ impl<'c, 'a> Patcher<'c, 'a> {
             let Some((instruction, _)) = decode(ip.wrapping_add(i as u64), &bytes[i..]) else { return };
             let mut next = i + instruction.len();
             match self.dialect {
-                Dialect::Paravirt => {
-                    if instruction.len() == 1 && bytes[i] == 0x90 {
-                        let run = bytes[i..].iter().take_while(|b| **b == 0x90).count();
-                        next = i + run;
-                        if run > 1 {
-                            let mut nops = Vec::new();
-                            self.pad(&mut nops, run);
-                            bytes[i..next].copy_from_slice(&nops);
-                        }
+                Dialect::Paravirt if bytes[i] == 0x90 => {
+                    let run = bytes[i..].iter().take_while(|b| **b == 0x90).count();
+                    next = i + run;
+                    if run > 1 {
+                        let mut nops = Vec::new();
+                        self.pad(&mut nops, run);
+                        bytes[i..next].copy_from_slice(&nops);
                     }
                 }
+                Dialect::Paravirt => {}
                 _ if is_nop(&bytes[i..next]) => {
                     if next == bytes.len() {
                         return;

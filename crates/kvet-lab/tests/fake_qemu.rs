@@ -32,8 +32,16 @@ hello() {{ printf '{{"QMP": {{}}}}\r\n' >&"$qmp"; }}
 "#
         );
         let path = directory.path().join("qemu");
-        std::fs::write(&path, script).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        // A shell writes it: a descriptor of ours, inherited by what another test starts at that moment, would make
+        // the file busy.
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(shell.wait().unwrap().success());
         Fake { directory }
     }
 

@@ -366,9 +366,7 @@ read -r -u "$qmp"
 exec sleep 60
 "#
     );
-    let path = files.write(name, script.as_bytes());
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
-    path
+    files.program(name, &script)
 }
 
 fn bisect(files: &Files, words: &[&str]) -> (Value, Option<i32>, String) {

@@ -27,9 +27,7 @@ printf '{{"QMP": {{}}}}\r\n' >&"$qmp"
 {behaviour}
 "#
     );
-    let path = files.write(name, script.as_bytes());
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
-    path
+    files.program(name, &script)
 }
 
 /// Every third boot panics: a counter in a file says which it is. Boots run one at a time.

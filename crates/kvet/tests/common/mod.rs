@@ -64,6 +64,22 @@ impl Files {
         std::fs::write(&path, bytes).expect("a file");
         path.to_str().expect("UTF-8").to_owned()
     }
+
+    /// Writes a program. A shell does it: a descriptor of ours, inherited by what another test starts at that moment,
+    /// would make the file busy.
+    #[allow(dead_code)]
+    pub fn program(&self, name: &str, text: &str) -> String {
+        use std::io::Write;
+        let path = self.path(name).to_str().expect("UTF-8").to_owned();
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "cat >\"$0\" && chmod 755 \"$0\"", &path])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        shell.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+        assert!(shell.wait().expect("the shell ends").success());
+        path
+    }
 }
 
 /// A kernel with one jump label in a function of a name. Its key starts false and the branch is unlikely, so

@@ -54,6 +54,10 @@ const MOST_FAULTS: usize = 1024;
 /// # Errors
 /// There are no page tables: the sentence that says so.
 pub fn check(guest: &Guest<'_>) -> Result<Pages, String> {
+    if let Some(why) = guest.not_begun() {
+        let why = format!("{why}, so its page tables are not judged");
+        return Ok(Pages { skipped: vec![why], ..Pages::default() });
+    }
     let tables = guest.tables().ok_or_else(|| guest.placement().tables_by.clone())?;
     let mut check = Check { guest, pages: Pages::default(), early: !is_protected(guest), last: None };
     let ng = use_ng(guest);

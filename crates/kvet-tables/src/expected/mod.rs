@@ -9,6 +9,7 @@
 //! of 6.1, 6.12 and 7.3, with the callbacks of proton-pack.c, mte.c and va_layout.c.
 
 mod arm64;
+mod nops;
 mod owner;
 mod x86;
 

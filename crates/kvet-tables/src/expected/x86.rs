@@ -3,6 +3,7 @@
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
 use kvet_image::{Image, VirtAddr};
 
+use super::nops::{NOPS, Nops};
 use super::{Class, Machine, Owner, PatchedText};
 use crate::alternatives::x86::{self as alt, Alternative, Layout};
 use crate::{Bounds, Context};
@@ -44,24 +45,7 @@ const RETPOLINE: u16 = 11 * 32 + 12;
 const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
 const RETHUNK: u16 = 11 * 32 + 14;
 
-/// The kernel's nops by length (arch/x86/include/asm/nops.h).
-const NOPS: [&[u8]; 12] = [
-    &[],
-    &[0x90],
-    &[0x66, 0x90],
-    &[0x0f, 0x1f, 0x00],
-    &[0x0f, 0x1f, 0x40, 0x00],
-    &[0x0f, 0x1f, 0x44, 0x00, 0x00],
-    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
-    &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
-    &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-];
-
 const INT3: u8 = 0xcc;
-const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 
 pub(super) fn apply(text: &mut PatchedText, context: &Context<'_>, machine: &dyn Machine, dialect: Dialect) {
     let patcher = Patcher::new(context, machine, dialect);
@@ -95,6 +79,7 @@ struct Patcher<'c, 'a> {
     return_thunk: Option<u64>,
     current_return_thunk: Option<u64>,
     its: bool,
+    nops: Nops,
 }
 
 const REGISTERS: [&str; 16] = [
@@ -122,6 +107,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
             return_thunk,
             current_return_thunk: current.or(return_thunk),
             its: its.is_some() && its == current,
+            nops: Nops::of(image, machine),
         }
     }
 
@@ -153,16 +139,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
             if new.len() > len {
                 continue;
             }
-            self.pad(&mut new, len);
+            let missing = len - new.len();
+            self.nops.pad(&mut new, missing, self.dialect.longest_nop());
             text.put(at, &new, Owner::of(Class::Paravirt, i));
-        }
-    }
-
-    /// `add_nops`: as long ones as there are.
-    fn pad(&self, out: &mut Vec<u8>, len: usize) {
-        while out.len() < len {
-            let n = (len - out.len()).min(self.dialect.longest_nop());
-            out.extend_from_slice(NOPS[n]);
         }
     }
 
@@ -304,7 +283,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
             }
             // is_jmp() and replacementlen 5, so a 32-bit jump.
             if new.len() == 5 && matches!(new[0], 0xe9 | 0xeb) {
-                new = short_jump(&new, e);
+                new = short_jump(&new, e, &self.nops);
             }
             new.resize(len.max(new.len()), 0x90);
         }
@@ -385,7 +364,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                     next = i + run;
                     if run > 1 {
                         let mut nops = Vec::new();
-                        self.pad(&mut nops, run);
+                        self.nops.pad(&mut nops, run, self.dialect.longest_nop());
                         bytes[i..next].copy_from_slice(&nops);
                     }
                 }
@@ -439,7 +418,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
         let (words, _) = bounds.as_ref().and_then(|b| b.bytes(self.image)).unwrap_or(&[]).as_chunks::<8>();
         for (i, word) in words.iter().enumerate() {
             let at = VirtAddr(u64::from_le_bytes(*word));
-            text.put(at, &NOP5, Owner::of(Class::Ftrace, i));
+            text.put(at, self.nops.live(), Owner::of(Class::Ftrace, i));
         }
     }
 
@@ -528,7 +507,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
         }
         if func == 0 {
             if !tail {
-                return Some(NOP5.to_vec());
+                return Some(self.nops.live().to_vec());
             }
             let mut new = self.return_bytes(at);
             new.resize(5, INT3);
@@ -584,7 +563,10 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 Some(enabled) => label.is_jump_when(enabled),
                 None => !is_nop(&old[..len]),
             };
-            let new = jump_label(label.code, label.target, len, jump);
+            let new = match (jump, len) {
+                (false, 5) => self.nops.live().to_vec(),
+                _ => jump_label(label.code, label.target, len, jump),
+            };
             text.put(label.code, &new, owner);
         }
     }
@@ -651,7 +633,7 @@ fn add32(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 /// `recompute_jump` (up to 6.7).
-fn short_jump(new: &[u8], e: &Alternative) -> Vec<u8> {
+fn short_jump(new: &[u8], e: &Alternative, nops: &Nops) -> Vec<u8> {
     let old = i32::from_le_bytes([new[1], new[2], new[3], new[4]]);
     let target = e.replacement.0.wrapping_add(5).wrapping_add_signed(old.into());
     let distance = target.wrapping_sub(e.site.0).cast_signed();
@@ -662,7 +644,7 @@ fn short_jump(new: &[u8], e: &Alternative) -> Vec<u8> {
     });
     if short {
         let mut out = vec![0xeb, (distance - 2) as u8];
-        out.extend_from_slice(NOPS[3]);
+        nops.pad(&mut out, 3, 3);
         return out;
     }
     let [a, b, c, d] = ((distance - 5) as i32).to_le_bytes();
@@ -802,10 +784,19 @@ mod tests {
     #[test]
     fn the_old_kernels_jumps_are_recomputed() {
         let near = entry(0x1000, 0x9000, 5, 5);
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x1040), &near), [0xeb, 0x3e, 0x0f, 0x1f, 0x00]);
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x3000), &near), branch(0xe9, 0x1000, 0x3000));
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0x1040), &near, &Nops::default()),
+            [0xeb, 0x3e, 0x0f, 0x1f, 0x00]
+        );
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0x3000), &near, &Nops::default()),
+            branch(0xe9, 0x1000, 0x3000)
+        );
         // Backwards it never takes the short form: its test is one for a byte without sign.
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0xff0), &near), branch(0xe9, 0x1000, 0xff0));
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0xff0), &near, &Nops::default()),
+            branch(0xe9, 0x1000, 0xff0)
+        );
     }
 
     #[test]
@@ -813,7 +804,7 @@ mod tests {
         let (code, target) = (VirtAddr(0x1000), VirtAddr(0x1040));
         assert_eq!(jump_label(code, target, 2, false), [0x66, 0x90]);
         assert_eq!(jump_label(code, target, 2, true), [0xeb, 0x3e]);
-        assert_eq!(jump_label(code, target, 5, false), NOP5);
+        assert_eq!(jump_label(code, target, 5, false), NOPS[5]);
         assert_eq!(jump_label(code, target, 5, true), branch(0xe9, 0x1000, 0x1040));
     }
 }

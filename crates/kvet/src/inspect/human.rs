@@ -59,7 +59,9 @@ fn place(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<
 fn log(f: &Findings<'_, '_>, color: Color, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Some(Ok(log)) = &f.log else { return Ok(()) };
     let records = text::count(log.records.len() as u64, "record");
-    writeln!(out, "\n{} {records}, found by {}", paint.strong("log:"), log.found_by)?;
+    let by =
+        if log.found_by.is_empty() { "no ring set up yet" } else { &format!("found by {}", log.found_by) };
+    writeln!(out, "\n{} {records}, {by}", paint.strong("log:"))?;
     for remark in &log.remarks {
         writeln!(out, "  note: {}", text::safe(remark))?;
     }
@@ -138,8 +140,7 @@ fn text_audit(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Re
         )?;
     }
     if let Some(poke) = &audit.poke {
-        let step = poke.step.map_or("before its first step", |s| s.as_str());
-        writeln!(out, "  text_poke is switching {}: {step}", text::count(poke.sites.len() as u64, "site"))?;
+        writeln!(out, "  {}", text::safe(&poke.words(f.guest)))?;
     }
     for odd in audit.oddities.iter().take(SHOWN) {
         oddity(f, odd, paint, out)?;
@@ -274,8 +275,11 @@ fn walk_lines(f: &Findings<'_, '_>, walk: &Walk, paint: Paint, out: &mut dyn Wri
 fn pages(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Some(Ok(pages)) = &f.pages else { return Ok(()) };
     let faults = pages.faults.iter().filter(|p| !p.early).count();
-    let verdict =
-        if faults == 0 { paint.good("nothing wrong") } else { paint.bad(&format!("{faults} wrong")) };
+    let verdict = match faults {
+        0 if pages.leaves == 0 => "not judged".to_owned(),
+        0 => paint.good("nothing wrong"),
+        n => paint.bad(&format!("{n} wrong")),
+    };
     writeln!(
         out,
         "\n{} {} pages map {} MiB of the kernel's half: {verdict}",

@@ -37,6 +37,7 @@ fn document(f: &Findings<'_, '_>) -> Value {
         "kernel": {
             "release": guest.image().release(),
             "arch": guest.arch().as_str(),
+            "start": hex(placement.start.0),
             "slide": hex(placement.slide),
             "physical_base": placement.physical_base().map(hex),
             "located_by": placement.evidence.to_string(),
@@ -122,6 +123,9 @@ fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
         audit.as_expected.iter().map(|(class, n)| (class.as_str().to_owned(), json!(n))).collect();
     json!({
         "bytes": audit.bytes,
+        "parts": audit.parts.iter().map(|p| json!({
+            "name": p.name, "start": hex(p.start.0), "length": p.len,
+        })).collect::<Vec<_>>(),
         "as_expected": expected,
         "relocated": audit.relocated,
         "on_the_way": audit.on_the_way,
@@ -132,7 +136,8 @@ fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
         "poke": audit.poke.as_ref().map(|p| json!({
             "step": p.step.map(|s| s.as_str()),
             "sites": p.sites.iter().map(|s| json!({
-                "address": hex(s.at.0), "new": text::hex(&s.new), "memory": text::hex(&s.memory),
+                "address": hex(s.at.0), "symbol": f.guest.symbolize(f.guest.to_runtime(s.at)),
+                "key": s.key.map(|k| hex(k.0)), "new": text::hex(&s.new), "memory": text::hex(&s.memory),
             })).collect::<Vec<_>>(),
         })),
         "skipped": audit.skipped,
@@ -179,6 +184,10 @@ fn cpu(f: &Findings<'_, '_>, cpu: &Cpu) -> Value {
         "registers": registers,
         "frames": cpu.trace.frames.iter().map(|fr| json!({ "pc": hex(fr.pc), "symbol": fr.symbol })).collect::<Vec<_>>(),
         "unwound_to": cpu.trace.stopped,
+        "int3": cpu.int3.as_ref().map(|int3| json!({
+            "at": hex(int3.at), "symbol": f.guest.symbolize(int3.at), "memory": text::hex(&int3.memory),
+            "stale": int3.stale,
+        })),
     })
 }
 

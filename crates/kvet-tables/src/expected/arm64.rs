@@ -312,9 +312,6 @@ fn runtime_constants(text: &mut PatchedText, image: &Image, machine: &dyn Machin
 /// `mov x9, x30`, which ftrace puts first (arch/arm64/kernel/ftrace.c, `ftrace_init_nop`).
 const SAVE_LR: u32 = 0xaa1e_03e9;
 
-/// Two nops, where the pointer has not been written yet.
-const NOPS: u64 = (NOP as u64) << 32 | NOP as u64;
-
 /// `ftrace_init_nop`: of the two nops at a function's start (behind a `bti`), the first saves the link register. With
 /// CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS (6.3 and later) the eight bytes before the function hold the address of
 /// `ftrace_nop_ops`, everywhere the same while nothing is traced.
@@ -394,8 +391,8 @@ fn ftrace_entry(text: &PatchedText, machine: &dyn Machine, index: usize, start: 
         machine.raw(at, &mut bytes).then_some(bytes)
     };
     let now = insn::words(&read(nops)?).collect();
-    // Two nops are a negative number as well.
-    let literal = before.and_then(read).map(u64::from_le_bytes).filter(|v| *v >= 1 << 63 && *v != NOPS);
+    // An address of the kernel's half, which instructions are not: they begin with other bits.
+    let literal = before.and_then(read).map(u64::from_le_bytes).filter(|value| value >> 52 == 0xfff);
     Some(Entry { index, nops, now, before: before.filter(|_| literal.is_some()), literal })
 }
 

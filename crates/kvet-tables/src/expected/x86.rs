@@ -46,6 +46,8 @@ const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
 const RETHUNK: u16 = 11 * 32 + 14;
 
 const INT3: u8 = 0xcc;
+/// A tail call of nothing, on a processor of which no return thunk has been asked for yet.
+const EARLY_RETURN: [u8; 5] = [0xc3, INT3, INT3, INT3, INT3];
 
 pub(super) fn apply(text: &mut PatchedText, context: &Context<'_>, machine: &dyn Machine, dialect: Dialect) {
     let patcher = Patcher::new(context, machine, dialect);
@@ -125,6 +127,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
         };
         let nothing = image.symbol_addr("_paravirt_nop").map(|a| a.0);
         let bug = image.symbol_addr("paravirt_BUG").map_or(0, |a| a.0);
+        // Up to 5.11 (arch/x86/kernel/paravirt_patch.c).
+        let native = image.symbol_addr("native_patch").is_some();
+        let iret = image.symbol_addr("native_iret").map(|a| a.0);
         for (i, entry) in entries.iter().enumerate() {
             let mut word = [0; 8];
             word.copy_from_slice(&entry[..8]);
@@ -133,8 +138,11 @@ impl<'c, 'a> Patcher<'c, 'a> {
             let Some(target) = self.machine.pointer(VirtAddr(ops.0.wrapping_add(8 * kind))) else { continue };
             let target = if target == 0 { bug } else { target };
             let mut new = Vec::with_capacity(len);
-            if Some(target) != nothing {
-                new.extend(branch(0xe8, at.0, target));
+            if let Some(code) = native.then(|| self.native_code(target)).flatten() {
+                new.extend(code);
+            } else if Some(target) != nothing {
+                let is_jump = native && iret.is_some_and(|iret| target == iret);
+                new.extend(branch(if is_jump { 0xe9 } else { 0xe8 }, at.0, target));
             }
             if new.len() > len {
                 continue;
@@ -143,6 +151,28 @@ impl<'c, 'a> Patcher<'c, 'a> {
             self.nops.pad(&mut new, missing, self.dialect.longest_nop());
             text.put(at, &new, Owner::of(Class::Paravirt, i));
         }
+    }
+
+    /// Up to 5.11 some operations, where they are the bare machine's, are written out instead of being called
+    /// (arch/x86/kernel/paravirt_patch.c, `native_patch`).
+    fn native_code(&self, target: u64) -> Option<&'static [u8]> {
+        const CODE: &[(&str, &[u8])] = &[
+            ("native_save_fl", &[0x9c, 0x58]),
+            ("native_restore_fl", &[0x57, 0x9d]),
+            ("native_irq_disable", &[0xfa]),
+            ("native_irq_enable", &[0xfb]),
+            ("native_read_cr2", &[0x0f, 0x20, 0xd0]),
+            ("__native_read_cr3", &[0x0f, 0x20, 0xd8]),
+            ("native_write_cr3", &[0x0f, 0x22, 0xdf]),
+            ("native_wbinvd", &[0x0f, 0x09]),
+            ("native_usergs_sysret64", &[0x0f, 0x01, 0xf8, 0x48, 0x0f, 0x07]),
+            ("native_swapgs", &[0x0f, 0x01, 0xf8]),
+            ("__raw_callee_save___native_queued_spin_unlock", &[0xc6, 0x07, 0x00]),
+            ("__raw_callee_save___native_vcpu_is_preempted", &[0x31, 0xc0]),
+            ("_paravirt_ident_64", &[0x48, 0x89, 0xf8]),
+        ];
+        let is_target = |name| self.image.symbol_addr(name).is_some_and(|at| at.0 == target);
+        CODE.iter().find(|(name, _)| is_target(name)).map(|(_, code)| *code)
     }
 
     fn sites(&self, section: &str, start: &str, stop: &str) -> Vec<VirtAddr> {
@@ -489,7 +519,8 @@ impl<'c, 'a> Patcher<'c, 'a> {
         self.trampolines(text);
     }
 
-    /// `__static_call_transform`.
+    /// `__static_call_transform`. What has no function was written by `static_call_init`, before the processor's
+    /// mitigations were chosen, unless its key has changed since: memory says which return it was given.
     fn static_call(&self, at: VirtAddr, old: &[u8], func: u64, tail: bool) -> Option<Vec<u8>> {
         let symbol = |name| self.image.symbol_addr(name).map(|s| s.0);
         let jcc = tail && old.first() == Some(&0x0f) && old.get(1).is_some_and(|b| b & 0xf0 == 0x80);
@@ -501,9 +532,12 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 0 => symbol("__static_call_return")?,
                 func => func,
             };
-            let mut new = vec![0x0f];
-            new.extend(branch(*old.get(1)?, at.0.wrapping_add(1), to));
-            return Some(new);
+            let condition = *old.get(1)?;
+            let leads = |to| [&[0x0f][..], &branch(condition, at.0.wrapping_add(1), to)].concat();
+            let early = symbol("__static_call_return").filter(|_| func == 0).map(leads);
+            let mut now = [0; 6];
+            let is_early = self.machine.raw(at, &mut now) && early.as_deref() == Some(&now);
+            return if is_early { early } else { Some(leads(to)) };
         }
         if func == 0 {
             if !tail {
@@ -511,6 +545,10 @@ impl<'c, 'a> Patcher<'c, 'a> {
             }
             let mut new = self.return_bytes(at);
             new.resize(5, INT3);
+            let mut now = [0; 5];
+            if self.machine.raw(at, &mut now) && now == EARLY_RETURN {
+                new = now.to_vec();
+            }
             return Some(new);
         }
         if !tail {

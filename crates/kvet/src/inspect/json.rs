@@ -215,7 +215,7 @@ fn pages(pages: &kvet_memory::pages::Pages) -> Value {
         json!({ "rule": p.rule, "start": hex(p.run.start), "end": hex(p.run.end), "message": p.message, "early": p.early })
     });
     json!({
-        "leaves": pages.leaves, "bytes": pages.bytes, "global": pages.global,
+        "leaves": pages.leaves, "bytes": pages.bytes, "global": pages.global, "marked": pages.marked,
         "faults": faults.collect::<Vec<_>>(), "more": pages.more, "skipped": pages.skipped,
     })
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Capture, Console};
 use crate::host::{Pressure, Watch};
-use crate::machine::{Machine, Wiring};
+use crate::machine::{Arch, Machine, Wiring};
 use crate::outcome::{EndedBy, Evidence, Outcome, judge};
 use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
@@ -100,6 +100,9 @@ pub struct Boot {
     pub registers: Option<String>,
     /// The file with the guest's memory, when it was kept.
     pub memory: Option<PathBuf>,
+    /// Why the guest's memory could not be kept, though it should have been.
+    #[serde(default)]
+    pub memory_lost: Option<String>,
     /// The host.
     pub pressure: Pressure,
 }
@@ -174,7 +177,8 @@ struct Guest<'a> {
     qmp: Qmp,
     stderr: Option<std::process::ChildStderr>,
     said: Vec<u8>,
-    memory: Option<OwnedFd>,
+    /// A file that QEMU has too: the guest's memory, or empty until QEMU copies some of that into it.
+    memory: OwnedFd,
     listener: Listener<'a>,
     capture: Capture,
     watch: Watch,
@@ -208,13 +212,12 @@ impl<'a> Guest<'a> {
         let (serial, serial_there) = console_pipe().map_err(Error::io("a pipe"))?;
         let (qmp, qmp_there) = pair()?;
         let qmp_there = OwnedFd::from(qmp_there);
-        // Shared, so that a guest which hangs in silence can be asked what it never said.
-        let memory = Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?);
+        let memory = memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?;
         let incoming = request.snapshot.map(Snapshot::open).transpose()?;
         let wiring = Wiring {
             serial: serial_there.as_raw_fd(),
             qmp: qmp_there.as_raw_fd(),
-            memory: memory.as_ref().map(AsRawFd::as_raw_fd),
+            memory: request.keep_memory.map(|_| memory.as_raw_fd()),
             initrd: request.initrd.map(AsRawFd::as_raw_fd),
             incoming: incoming.as_ref().map(AsRawFd::as_raw_fd),
             sandbox: request.qemu.sandbox,
@@ -223,7 +226,7 @@ impl<'a> Guest<'a> {
         command.args(machine.arguments()).args(wiring.arguments(machine));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keep: Vec<&OwnedFd> =
-            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd, incoming.as_ref()]
+            [Some(&serial_there), Some(&qmp_there), Some(&memory), request.initrd, incoming.as_ref()]
                 .into_iter()
                 .flatten()
                 .collect();
@@ -609,7 +612,12 @@ impl<'a> Guest<'a> {
             found = self.autopsy(request, registers.as_deref());
             self.ask_where();
         }
-        let kept = if alive && suspicious { self.keep_memory(request.keep_memory) } else { None };
+        let kept = request.keep_memory.filter(|_| suspicious).map(|target| self.keep_memory(target, alive));
+        let (memory, memory_lost) = match kept {
+            Some(Ok(path)) => (Some(path), None),
+            Some(Err(why)) => (None, Some(why.to_string())),
+            None => (None, None),
+        };
         if alive {
             // It may have died meanwhile; either way it is gone afterwards.
             let _ = self.child.kill();
@@ -677,7 +685,8 @@ impl<'a> Guest<'a> {
             emulator_said,
             events: std::mem::take(&mut self.events),
             registers,
-            memory: kept,
+            memory,
+            memory_lost,
             pressure,
         };
         console.bytes.extend(found.iter().flat_map(|f| f.text()));
@@ -702,24 +711,47 @@ impl<'a> Guest<'a> {
 
     /// Asks the memory of a guest that stands still for what its console did not say.
     fn autopsy(&mut self, request: &Request<'_>, registers: Option<&str>) -> Option<autopsy::Autopsy> {
-        let memory = File::from(self.memory.as_ref()?.try_clone().ok()?);
         let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        let found = autopsy::autopsy(
-            &memory,
-            &request.machine.kernel,
-            registers,
-            &self.capture.clone().finish().bytes,
-        );
+        let memory = self.ram(request);
+        let console = self.capture.clone().finish().bytes;
+        let found =
+            memory.and_then(|ram| autopsy::autopsy(&ram, &request.machine.kernel, registers, &console));
         let _ = self.qmp.execute("cont", serde_json::Value::Null, PATIENCE);
         found.filter(|found| !found.is_empty())
     }
 
-    fn keep_memory(&mut self, target: Option<&Path>) -> Option<PathBuf> {
-        let (target, memory) = (target?, self.memory.take()?);
-        // A guest that runs on would change what is being read.
-        let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        memory::keep(File::from(memory), target).ok()?;
-        Some(target.to_owned())
+    /// The guest's RAM: shared with it, or a copy that QEMU writes. Shared memory costs a guest that boots a
+    /// twentieth of its time, so that it is shared only where it is to be kept.
+    fn ram(&mut self, request: &Request<'_>) -> Option<File> {
+        /// QEMU writes some hundred megabytes a second, on a host that has time.
+        const COPYING: Duration = Duration::from_secs(30);
+        /// What every machine has in one piece from the beginning of its RAM (QEMU's pc_q35_init, the strictest),
+        /// and what a host can spare for a moment.
+        const PIECE_MIB: u64 = 2048;
+        if request.keep_memory.is_none() {
+            let start: u64 = match request.machine.arch {
+                Arch::X86_64 => 0,
+                // `RAMBASE` of hw/arm/virt.c.
+                Arch::Arm64 => 1 << 30,
+            };
+            let arguments = serde_json::json!({
+                "val": start,
+                "size": request.machine.memory_mib.min(PIECE_MIB) << 20,
+                "filename": format!("/proc/self/fd/{}", self.memory.as_raw_fd()),
+            });
+            self.qmp.execute("pmemsave", arguments, COPYING).ok()?;
+        }
+        self.memory.try_clone().ok().map(File::from)
+    }
+
+    /// Copies the guest's memory, which outlives a QEMU that has died.
+    fn keep_memory(&mut self, target: &Path, alive: bool) -> io::Result<PathBuf> {
+        if alive {
+            // A guest that runs on would change what is being read.
+            let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
+        }
+        memory::keep(self.memory.try_clone()?.into(), target)?;
+        Ok(target.to_owned())
     }
 }
 

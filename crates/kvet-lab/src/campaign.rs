@@ -172,6 +172,7 @@ impl<'a> Common<'a> {
 pub fn run(campaign: Campaign<'_>) -> Result<Finished, Error> {
     let Campaign { store, id, plan, qemus, events, stop } = campaign;
     let started = Instant::now();
+    let _claim = store.claim(id)?;
     let mut stopper = Stopper::new(plan.stop)?;
     let done = store.done(id)?;
     let mut answer = None;

@@ -252,7 +252,7 @@ pub struct Wiring {
     pub serial: i32,
     /// A connected socket for QMP.
     pub qmp: i32,
-    /// A file for the guest's memory, shared.
+    /// A file that is to be the guest's memory, shared with kvet; `None` leaves memory to QEMU, which is faster.
     pub memory: Option<i32>,
     /// A file that holds a built-in initrd.
     pub initrd: Option<i32>,

@@ -56,8 +56,17 @@ pub struct Variant {
 impl Variant {
     /// For people: `smp 4, qemu 7.2.22`.
     pub fn label(&self) -> String {
-        self.factors.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ")
+        label(&self.factors, ", ")
     }
+}
+
+/// Factors for people; a value that is no single word is quoted.
+pub fn label(factors: &[(String, String)], between: &str) -> String {
+    let one = |(factor, level): &(String, String)| match level.is_empty() || level.contains([' ', ',']) {
+        true => format!("{factor} \"{level}\""),
+        false => format!("{factor} {level}"),
+    };
+    factors.iter().map(one).collect::<Vec<_>>().join(between)
 }
 
 /// When a campaign has answered its question.
@@ -394,6 +403,13 @@ fn turn(boot: u64, machines: u64, snapshots: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_that_are_no_words_are_quoted() {
+        let factor = |name: &str, level: &str| (name.to_owned(), level.to_owned());
+        let factors = [factor("smp", "4"), factor("append", ""), factor("accel", "tcg,thread=single")];
+        assert_eq!(label(&factors, ", "), "smp 4, append \"\", accel \"tcg,thread=single\"");
+    }
 
     #[test]
     fn each_machine_goes_on_from_each_snapshot() {

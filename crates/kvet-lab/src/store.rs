@@ -4,6 +4,9 @@
 //! reboot loses no boot that had ended. Several campaigns may write one store at once (write-ahead log; a writer
 //! waits for another one).
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,6 +55,14 @@ pub enum StoreError {
         path: PathBuf,
         /// SQLite's words.
         why: rusqlite::Error,
+    },
+    /// Another process runs this campaign.
+    #[error("{}: campaign {campaign} is being run by another kvet; wait for it, or stop it first", .path.display())]
+    Running {
+        /// The file.
+        path: PathBuf,
+        /// The campaign.
+        campaign: i64,
     },
     /// No such campaign or boot.
     #[error("{}: holds no {what}", .path.display())]
@@ -139,6 +150,14 @@ pub struct StoredBoot {
     pub boot: Boot,
 }
 
+/// The right to run a campaign, until it goes or its process ends, whatever ends it.
+#[must_use]
+#[derive(Debug)]
+pub struct Claim {
+    /// A name that only one socket has, and that leaves nothing behind.
+    _name: UnixListener,
+}
+
 /// An open store.
 pub struct Store {
     path: PathBuf,
@@ -220,6 +239,24 @@ impl Store {
             .execute("INSERT INTO campaign (created, record) VALUES (?1, ?2)", params![now, to_json(record)]);
         self.sql(added)?;
         Ok(self.db.last_insert_rowid())
+    }
+
+    /// Claims a campaign, so that nobody else on this host boots the same numbers at the same time.
+    ///
+    /// # Errors
+    /// Another process runs it.
+    pub fn claim(&self, campaign: i64) -> Result<Claim, StoreError> {
+        let fails = |e: std::io::Error| StoreError::Open { path: self.path.clone(), why: e.to_string() };
+        let file = std::fs::metadata(&self.path).map_err(fails)?;
+        let name = format!("kvet-campaign-{}-{}-{campaign}", file.dev(), file.ino());
+        let address = SocketAddr::from_abstract_name(name).map_err(fails)?;
+        match UnixListener::bind_addr(&address) {
+            Ok(name) => Ok(Claim { _name: name }),
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(StoreError::Running { path: self.path.clone(), campaign })
+            }
+            Err(e) => Err(fails(e)),
+        }
     }
 
     /// Notes why a campaign ended; `None` when it goes on.
@@ -574,6 +611,7 @@ pub(crate) mod tests {
                 arch: Arch::X86_64,
                 release: Some("6.1.0".into()),
                 build_id: None,
+                unread: None,
             },
             host: Host {
                 kernel: "6".into(),
@@ -612,6 +650,7 @@ pub(crate) mod tests {
                 events: Vec::new(),
                 registers: None,
                 memory: None,
+                memory_lost: None,
                 pressure: crate::host::Pressure::default(),
             },
         }

@@ -33,6 +33,8 @@ pub struct Limits {
     /// Time without a word on the console, in the guest's own time (see `Watch::effective`), after which the
     /// guest has hung.
     pub quiet: Duration,
+    /// The guest's own time in which every good boot ends, where it is known: who had it was not starved.
+    pub enough: Option<Duration>,
 }
 
 /// What is wanted of one boot.
@@ -78,6 +80,9 @@ pub struct Boot {
     pub wall_s: f64,
     /// Seconds from the console's last byte to the verdict.
     pub decided_after_s: f64,
+    /// The same in the guest's own time: less what the host took from it.
+    #[serde(default)]
+    pub own_s: f64,
     /// Seconds of processor time that QEMU took.
     pub cpu_s: f64,
     /// Moments of the boot, in seconds since QEMU was started.
@@ -596,6 +601,7 @@ impl<'a> Guest<'a> {
         let decided = Instant::now();
         let wall_s = decided.duration_since(self.started).as_secs_f64();
         let decided_after_s = decided.duration_since(self.last_byte).as_secs_f64();
+        let own_s = self.watch.effective().as_secs_f64();
         let pressure = self.watch.pressure();
         let alive = self.exit.is_none();
         let suspicious =
@@ -647,6 +653,9 @@ impl<'a> Guest<'a> {
             stuck: if self.lockup_since.is_some() { Some(true) } else { self.stuck },
             emulator_said: &emulator_said,
             pressure: &pressure,
+            own_s,
+            enough_s: request.limits.enough.map(|d| d.as_secs_f64()),
+            console_bytes: before_nmi,
         });
         let place = voice::story(asked, emulator).reports.into_iter().next();
         let decisive = verdict.report.map(|i| reports[i].clone());
@@ -675,6 +684,7 @@ impl<'a> Guest<'a> {
             started: self.started_unix,
             wall_s,
             decided_after_s,
+            own_s,
             cpu_s: pressure.ran_s,
             milestones: self.milestones.clone(),
             longest_gap_s: self.longest_gap.as_secs_f64(),

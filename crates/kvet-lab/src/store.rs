@@ -27,7 +27,7 @@ use crate::stats::Rate;
 #[non_exhaustive]
 pub enum StoreError {
     /// The directory or file cannot be made or opened.
-    #[error("{}: the store cannot be opened: {why}", .path.display())]
+    #[error("{}: the store cannot be opened: {why}; name another with --store", .path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -174,6 +174,10 @@ impl Store {
         if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory).map_err(|e| fails(e.to_string()))?;
         }
+        // The system says why not ("Permission denied"); SQLite only that it is unable.
+        let there =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        there.map_err(|e| fails(e.to_string()))?;
         let db = Connection::open(path).map_err(|e| fails(e.to_string()))?;
         let store = Store { path: path.to_owned(), db };
         store.prepare().map_err(|e| match e {
@@ -641,6 +645,7 @@ pub(crate) mod tests {
                 decided_after_s: 0.0,
                 cpu_s: 2.0,
                 milestones: Vec::new(),
+                own_s: 2.0,
                 longest_gap_s: 0.5,
                 last_line: "x".into(),
                 console_bytes: 3,

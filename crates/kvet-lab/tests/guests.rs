@@ -52,7 +52,11 @@ fn boot(
         initrd: matches!(machine.initrd, Initrd::Builtin(_)).then_some(&initrd),
         snapshot: None,
         success,
-        limits: Limits { timeout: Duration::from_secs(240), quiet: Duration::from_secs_f64(seconds) },
+        limits: Limits {
+            timeout: Duration::from_secs(240),
+            quiet: Duration::from_secs_f64(seconds),
+            enough: None,
+        },
         complaints_fail: false,
         keep_memory: keep,
         stop: &|| false,
@@ -170,7 +174,7 @@ fn an_endless_flood_ends_at_the_timeout() {
         initrd: None,
         snapshot: None,
         success: &success,
-        limits: Limits { timeout: Duration::from_secs(3), quiet: Duration::from_secs(3) },
+        limits: Limits { timeout: Duration::from_secs(3), quiet: Duration::from_secs(3), enough: None },
         complaints_fail: false,
         keep_memory: None,
         stop: &|| false,
@@ -187,7 +191,7 @@ fn an_unknown_cpu_is_refused_in_qemus_words() {
     machine.initrd = Initrd::None;
     machine.cpu = Some("no-such-cpu".into());
     let success = Success::Ordinary;
-    let limits = Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs(60) };
+    let limits = Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs(60), enough: None };
     let request = Request {
         machine: &machine,
         qemu: &qemu,

@@ -97,8 +97,15 @@ impl<'a> View<'a> {
         if boot.outcome == Outcome::Passed {
             return;
         }
-        if let Some(why) = boot.memory_lost.as_ref().filter(|_| !std::mem::replace(&mut self.memory_lost, true)) {
-            self.say(&format!("the memory of boot {}.{} is not kept: {}", self.campaign, stored.number, safe(why)));
+        if let Some(why) =
+            boot.memory_lost.as_ref().filter(|_| !std::mem::replace(&mut self.memory_lost, true))
+        {
+            self.say(&format!(
+                "the memory of boot {}.{} is not kept: {}",
+                self.campaign,
+                stored.number,
+                safe(why)
+            ));
         }
         let key = format!("{} {}", boot.outcome.as_str(), boot.signature.as_deref().unwrap_or_default());
         /// So many different failures are told as they come.

@@ -3,6 +3,8 @@
 //! One thread does it all with `poll`: the console, QEMU's control connection, its stderr, and four times a second
 //! the host. The same thread starts QEMU, which dies when the thread does (see `spawn.rs`).
 
+mod conclude;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -17,13 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Capture, Console};
 use crate::host::{Pressure, Watch};
-use crate::machine::{Arch, Machine, Wiring};
-use crate::outcome::{EndedBy, Evidence, Outcome, judge};
+use crate::machine::{Machine, Wiring};
+use crate::outcome::{EndedBy, Outcome};
 use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
 use crate::snapshot::Snapshot;
 use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
-use crate::{Error, autopsy, memory, noise, spawn};
+use crate::{Error, memory, noise, spawn};
 
 /// What bounds a boot in time.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -116,9 +118,10 @@ pub struct Boot {
 const TOLD: Duration = Duration::from_millis(150);
 /// So long a failure may go on telling, in the guest's own time and by the wall: some repeat themselves for ever.
 const TELLING: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(60));
-/// A guest whose watchdog has spoken stands still when so long, in its own time or by the wall, brings no progress.
-/// The watchdogs of the other processors speak meanwhile, and show who waits for whom.
-const STUCK: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(180));
+/// A guest whose watchdog has spoken stands still when so long, in its own time, brings no progress. The watchdogs of
+/// the other processors speak meanwhile, and show who waits for whom. Who has not had that much by the wall's bound
+/// is given up, undecided.
+const STUCK: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(600));
 /// A guest that has said its success is given so long, in its own time, to power off.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// While the console speaks, it is read no more often than this. The socket's buffer takes in much more.
@@ -127,9 +130,6 @@ const GATHER: Duration = Duration::from_millis(4);
 const SAMPLE: Duration = Duration::from_millis(250);
 /// QEMU answers a command at once, unless the host is starved.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After an NMI the guest tells where it is for so long at most.
-const NMI_TIME: Duration = Duration::from_secs(4);
-
 /// Boots once to a moment and keeps the guest's state there; `None` when it never came so far.
 ///
 /// # Errors
@@ -140,16 +140,6 @@ pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>
 
 /// A snapshot of some tens of megabytes loads in a fraction of a second, on a host that has time.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
-
-/// Where a processor is that has nothing to do.
-const IDLE: &[&str] = &[
-    "default_idle",
-    "pv_native_safe_halt",
-    "native_safe_halt",
-    "cpu_do_idle",
-    "arch_cpu_idle",
-    "mwait_idle",
-];
 
 /// Boots once. `None`: it was stopped on request.
 ///
@@ -533,19 +523,25 @@ impl<'a> Guest<'a> {
         voice::story(&console.bytes, None).reports.iter().any(|r| r.failure)
     }
 
+    /// Whether more than one of two bounds has gone by since then: in the guest's own time, or by the wall.
+    fn longer(
+        &self,
+        (wall, own): (Instant, Duration),
+        (own_bound, wall_bound): (Duration, Duration),
+    ) -> bool {
+        self.watch.effective().saturating_sub(own) >= own_bound || wall.elapsed() >= wall_bound
+    }
+
     /// Whether waiting longer is of use.
     fn patience(&self, limits: Limits, success: &Success) -> Option<EndedBy> {
         let now = Instant::now();
         let effective = self.watch.effective();
         let quiet = effective.saturating_sub(self.last_byte_effective);
-        let longer = |(wall, own): (Instant, Duration), (own_bound, wall_bound): (Duration, Duration)| {
-            effective.saturating_sub(own) >= own_bound || now.duration_since(wall) >= wall_bound
-        };
         if let Some(since) = self.failure_since {
             let told = self.last_word || quiet >= TOLD && now.duration_since(self.last_byte) >= TOLD;
-            return (told || longer(since, TELLING)).then_some(EndedBy::Report);
+            return (told || self.longer(since, TELLING)).then_some(EndedBy::Report);
         }
-        if self.lockup_since.is_some_and(|since| longer(since, STUCK)) {
+        if self.lockup_since.is_some_and(|since| self.longer(since, STUCK)) {
             return Some(EndedBy::Report);
         }
         if let Some(at) = self.success_at {
@@ -594,175 +590,6 @@ impl<'a> Guest<'a> {
             _ => "it ended before the guest started, without a word".into(),
         }
     }
-
-    /// Looks at the guest, lets it go, and judges.
-    fn conclude(mut self, request: &Request<'_>, ended_by: &EndedBy) -> (Boot, Console) {
-        self.watch.sample();
-        let decided = Instant::now();
-        let wall_s = decided.duration_since(self.started).as_secs_f64();
-        let decided_after_s = decided.duration_since(self.last_byte).as_secs_f64();
-        let own_s = self.watch.effective().as_secs_f64();
-        let pressure = self.watch.pressure();
-        let alive = self.exit.is_none();
-        let suspicious =
-            self.success_at.is_none() || self.failure_since.is_some() || self.lockup_since.is_some();
-        let mut registers = None;
-        if alive && suspicious {
-            registers = self.qmp.human("info registers -a", PATIENCE).ok();
-        }
-        let before_nmi = self.capture.total();
-        let silent = self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout);
-        let mut found = None;
-        if alive && silent {
-            // Before the NMI, which writes a panic of its own into the log.
-            found = self.autopsy(request, registers.as_deref());
-            self.ask_where();
-        }
-        let kept = request.keep_memory.filter(|_| suspicious).map(|target| self.keep_memory(target, alive));
-        let (memory, memory_lost) = match kept {
-            Some(Ok(path)) => (Some(path), None),
-            Some(Err(why)) => (None, Some(why.to_string())),
-            None => (None, None),
-        };
-        if alive {
-            // It may have died meanwhile; either way it is gone afterwards.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        let mut console = std::mem::take(&mut self.capture).finish();
-        let last_byte = console.bytes.len()
-            - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
-        let (own, asked) = console.bytes.split_at(last_byte);
-        let emulator = Some(request.qemu.emulator(request.machine));
-        // The log in memory is the console's, and more; it tells of a failure that no console showed.
-        let unseen = found.as_ref().map(|f| f.log.as_slice()).unwrap_or_default();
-        let story = match unseen {
-            [] => voice::story(own, emulator),
-            _ => voice::story(&[own, b"\n", unseen].concat(), emulator),
-        };
-        let mut reports = story.reports;
-        let last_line = last_line(own);
-        let emulator_said = String::from_utf8_lossy(&self.said).trim().to_owned();
-        let verdict = judge(&Evidence {
-            ended_by,
-            reports: &reports,
-            complaints_fail: request.complaints_fail,
-            success: self.success_at.is_some(),
-            restart_said: self.restart_said,
-            last_line: &last_line,
-            stuck: if self.lockup_since.is_some() { Some(true) } else { self.stuck },
-            emulator_said: &emulator_said,
-            pressure: &pressure,
-            own_s,
-            enough_s: request.limits.enough.map(|d| d.as_secs_f64()),
-            console_bytes: before_nmi,
-        });
-        let place = voice::story(asked, emulator).reports.into_iter().next();
-        let decisive = verdict.report.map(|i| reports[i].clone());
-        let kind = decisive.as_ref().map(|r| r.kind.clone()).or(verdict.kind.map(str::to_owned));
-        let signature = match (&decisive, &kind) {
-            (Some(report), _) => Some(report.signature.clone()),
-            (None, Some(kind)) => Some(match place.as_ref().and_then(|p| p.function.as_ref()) {
-                // A guest that idles waits for something: its last words tell more than the idle loop.
-                Some(function) if !IDLE.contains(&function.as_str()) => format!("{kind} in {function}"),
-                _ => format!("{kind} after {}", voice::without_numbers(&last_line)),
-            }),
-            (None, None) => None,
-        };
-        reports.extend(place);
-        let boot = Boot {
-            outcome: verdict.outcome,
-            kind,
-            title: decisive.as_ref().map(|r| r.title.clone()).or(verdict.title),
-            signature,
-            diagnosis: match decisive {
-                Some(report) => report.diagnosis,
-                None if verdict.kind == Some("silence") => story.silence.and_then(|s| s.diagnosis),
-                None => None,
-            },
-            reports,
-            started: self.started_unix,
-            wall_s,
-            decided_after_s,
-            own_s,
-            cpu_s: pressure.ran_s,
-            milestones: self.milestones.clone(),
-            longest_gap_s: self.longest_gap.as_secs_f64(),
-            last_line,
-            console_bytes: console.total,
-            exit_code: self.exit.and_then(|e| e.code()),
-            exit_signal: self.exit.and_then(|e| e.signal()),
-            emulator_said,
-            events: std::mem::take(&mut self.events),
-            registers,
-            memory,
-            memory_lost,
-            pressure,
-        };
-        console.bytes.extend(found.iter().flat_map(|f| f.text()));
-        (boot, console)
-    }
-
-    /// Sends the guest an NMI; a kernel with `unknown_nmi_panic` says where each processor is.
-    fn ask_where(&mut self) {
-        if self.qmp.execute("inject-nmi", serde_json::Value::Null, PATIENCE).is_err() {
-            return;
-        }
-        let deadline = Instant::now() + NMI_TIME;
-        self.last_word = false;
-        while Instant::now() < deadline && !self.last_word && self.ended.is_none() {
-            if self.wait(Instant::now() + Duration::from_millis(100)).is_err()
-                || self.listen(&mut |_| {}).is_err()
-            {
-                return;
-            }
-        }
-    }
-
-    /// Asks the memory of a guest that stands still for what its console did not say.
-    fn autopsy(&mut self, request: &Request<'_>, registers: Option<&str>) -> Option<autopsy::Autopsy> {
-        let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        let memory = self.ram(request);
-        let console = self.capture.clone().finish().bytes;
-        let found =
-            memory.and_then(|ram| autopsy::autopsy(&ram, &request.machine.kernel, registers, &console));
-        let _ = self.qmp.execute("cont", serde_json::Value::Null, PATIENCE);
-        found.filter(|found| !found.is_empty())
-    }
-
-    /// The guest's RAM: shared with it, or a copy that QEMU writes. Shared memory costs a guest that boots a
-    /// twentieth of its time, so that it is shared only where it is to be kept.
-    fn ram(&mut self, request: &Request<'_>) -> Option<File> {
-        /// QEMU writes some hundred megabytes a second, on a host that has time.
-        const COPYING: Duration = Duration::from_secs(30);
-        /// What every machine has in one piece from the beginning of its RAM (QEMU's pc_q35_init, the strictest),
-        /// and what a host can spare for a moment.
-        const PIECE_MIB: u64 = 2048;
-        if request.keep_memory.is_none() {
-            let start: u64 = match request.machine.arch {
-                Arch::X86_64 => 0,
-                // `RAMBASE` of hw/arm/virt.c.
-                Arch::Arm64 => 1 << 30,
-            };
-            let arguments = serde_json::json!({
-                "val": start,
-                "size": request.machine.memory_mib.min(PIECE_MIB) << 20,
-                "filename": format!("/proc/self/fd/{}", self.memory.as_raw_fd()),
-            });
-            self.qmp.execute("pmemsave", arguments, COPYING).ok()?;
-        }
-        self.memory.try_clone().ok().map(File::from)
-    }
-
-    /// Copies the guest's memory, which outlives a QEMU that has died.
-    fn keep_memory(&mut self, target: &Path, alive: bool) -> io::Result<PathBuf> {
-        if alive {
-            // A guest that runs on would change what is being read.
-            let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        }
-        memory::keep(self.memory.try_clone()?.into(), target)?;
-        Ok(target.to_owned())
-    }
 }
 
 impl Drop for Guest<'_> {
@@ -781,10 +608,4 @@ fn console_pipe() -> io::Result<(File, OwnedFd)> {
     // Users have a limit of their own for all pipes; the normal size does as well, only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
     Ok((File::from(reader), writer))
-}
-
-/// The last line with text, without its time stamp.
-fn last_line(console: &[u8]) -> String {
-    let line = console.rsplit(|&b| b == b'\n').find(|l| l.iter().any(u8::is_ascii_graphic));
-    voice::clean_line(line.unwrap_or_default())
 }

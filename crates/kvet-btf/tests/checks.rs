@@ -84,6 +84,19 @@ fn old_pahole_is_known_by_its_traces() {
 }
 
 #[test]
+fn two_variables_of_some_size_at_one_place_are_not_old_paholes_fault() {
+    let mut b = Builder::new();
+    let int = b.int("int", 4, 1);
+    let first = b.add("cpu_number", (Kind::Var as u32) << 24, int, &[1]);
+    let second = b.add("numa_node", (Kind::Var as u32) << 24, int, &[1]);
+    b.add(".data..percpu", (Kind::Datasec as u32) << 24 | 2, 64, &[first, 16, 4, second, 16, 4]);
+    let facts = Facts { pahole: Some(124), ..Facts::default() };
+    let report = check(&b.blob().bytes(), Subject::Kernel, &facts, &Options::new(&V6_1));
+    let evidence = format!("{:?}", has(&report, "btf/datasec-offset").evidence);
+    assert!(evidence.contains("neither has zero size") && evidence.contains("pahole 1.24"), "{evidence}");
+}
+
+#[test]
 fn old_kernels_print_without_a_blank() {
     let verdict = kernel::vmlinux(&two_numa_nodes().bytes(), &Options::new(&V5_10));
     assert_eq!(
@@ -640,6 +653,28 @@ fn differences_are_told() {
         ]
     );
     assert_eq!(kvet_btf::diff::diff(&parse(&old), &parse(&old)), []);
+}
+
+#[test]
+fn members_of_unnamed_unions_are_their_owners() {
+    let types = |at: u32, second: &str| {
+        let mut b = Builder::new();
+        let int = b.int("int", 4, 1);
+        let inner = b.aggregate(Kind::Union, false, "", 4, &[("lru", int, 0), (second, int, 0)]);
+        b.aggregate(Kind::Struct, false, "page", 16, &[("flags", int, 0), ("", inner, at)]);
+        b.blob().bytes()
+    };
+    let (old, new) = (types(32, "index"), types(64, "share"));
+    let parse = |data| Btf::parse(data).unwrap();
+    let all = kvet_btf::diff::diff(&parse(&old), &parse(&new));
+    let told: Vec<String> = all.iter().map(|d| format!("{} {:?}", d.title(), d.change)).collect();
+    assert_eq!(
+        told,
+        [
+            "struct page Changed([\"lru went from byte 4 to byte 8\", \"index is gone (byte 4, `int`)\", \"share is new \
+          (byte 8, `int`)\"])"
+        ]
+    );
 }
 
 #[test]

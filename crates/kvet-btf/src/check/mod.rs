@@ -16,7 +16,9 @@ use kvet_finding::Finding;
 pub use ids::{IdSymbol, IdSymbolKind, SetShape};
 pub use percpu::{PerCpu, PerCpuSymbol};
 
-use crate::kernel::{Door, Engine, Errno, Fail, Mode, Options, Resolved, relocate, resolve_split, special};
+use crate::kernel::{
+    Door, Engine, Errno, Fail, Mode, Options, Phase, Resolved, relocate, resolve_split, special,
+};
 use crate::{Btf, Index, Kind};
 
 /// How much is checked.
@@ -141,7 +143,7 @@ impl<'a> Outcome<'a> {
         let fail = door.run(&mut engine, data, options).err();
         let readable = engine.has_sections();
         let own = usize::from(fail.is_some());
-        let btf = readable.then(|| engine.btf());
+        let btf = readable.then(|| engine.btf()).map(|seen| whole(data, base, fail.as_ref()).unwrap_or(seen));
         Outcome::end(engine, fail.into_iter().collect(), own, btf, None, options)
     }
 
@@ -222,6 +224,16 @@ impl<'a> Outcome<'a> {
         };
         Outcome { fails, own, more, btf, resolved, last_line: log.last_line(), lines }
     }
+}
+
+/// All types of BTF whose check ended at one of them: what it refers to may stand behind it.
+fn whole<'a>(data: &'a [u8], base: Option<&'a Btf<'a>>, fail: Option<&Fail<'_>>) -> Option<Btf<'a>> {
+    fail.filter(|fail| fail.phase == Phase::Meta)?;
+    match base {
+        Some(base) => Btf::parse_split(data, base),
+        None => Btf::parse(data),
+    }
+    .ok()
 }
 
 /// Checks BTF.

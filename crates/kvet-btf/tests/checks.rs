@@ -540,6 +540,18 @@ fn symbols_and_ids_are_compared() {
 }
 
 #[test]
+fn what_is_too_large_for_bpf_is_refused_in_both_strengths() {
+    let types = vec![vec![0, (Kind::Ptr as u32) << 24, 0]; kernel::MAX_LOAD_SIZE / 12 + 1];
+    let data = Blob::new(types, vec![0]).bytes();
+    for strength in [Strength::Kernel, Strength::Strict] {
+        let options = Options::new(&V6_18);
+        let report = kvet_btf::check::check(&data, Subject::Loaded, &Facts::default(), &options, strength);
+        assert_eq!(has(&report, "btf/size").at_boot.as_ref().unwrap().line, "");
+        assert_eq!(report.findings[0].rule, "btf/size");
+    }
+}
+
+#[test]
 fn damaged_input_neither_panics_nor_hangs() {
     let mut random = oracle::Random(42);
     let base = every_kind().bytes();

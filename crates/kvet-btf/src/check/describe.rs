@@ -6,7 +6,7 @@ use kvet_finding::{Finding, Severity, Value};
 
 use super::{Outcome, Report, variable};
 use crate::btf::{Btf, Member, SecInfo, Type};
-use crate::kernel::{Errno, Fail, Options, Phase, Site, Verdict, closing_line};
+use crate::kernel::{Errno, Fail, MAX_LOAD_SIZE, Options, Phase, Site, Verdict, closing_line};
 use crate::raw::Kind;
 
 /// Whose BTF it is, and with that who reads it, when, and what a refusal breaks.
@@ -117,6 +117,17 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn finding(&self, fail: &Fail<'_>) -> Finding {
+        if let (Who::Loader { .. }, Errno::E2BIG, "", Phase::Meta) =
+            (&self.who, fail.errno, &*fail.reason, fail.phase)
+        {
+            return Finding::new(
+                "btf/size",
+                Severity::Error,
+                format!(
+                    "the BTF has more than the {MAX_LOAD_SIZE} bytes that bpf(BPF_BTF_LOAD) takes, which says no word"
+                ),
+            );
+        }
         let Some(btf) = &self.outcome.btf else {
             return Finding::new(
                 "btf/header",

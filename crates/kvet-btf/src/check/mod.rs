@@ -17,7 +17,8 @@ pub use ids::{IdSymbol, IdSymbolKind, SetShape};
 pub use percpu::{PerCpu, PerCpuSymbol};
 
 use crate::kernel::{
-    Door, Engine, Errno, Fail, Mode, Options, Phase, Resolved, relocate, resolve_split, special,
+    Door, Engine, Errno, Fail, MAX_LOAD_SIZE, Mode, Options, Phase, Resolved, relocate, resolve_split,
+    special,
 };
 use crate::{Btf, Index, Kind};
 
@@ -180,7 +181,9 @@ impl<'a> Outcome<'a> {
         }
         let mut fails = engine.kept.take().unwrap_or_default();
         fails.extend(fatal);
-        if door == Door::Load && !fails.is_empty() {
+        if door == Door::Load && data.len() > MAX_LOAD_SIZE {
+            fails.insert(0, Fail::silent(Errno::E2BIG));
+        } else if door == Door::Load && !fails.is_empty() {
             Outcome::lead_with_the_kernels(&mut fails, data, base, options);
         }
         let own = own.unwrap_or(fails.len());

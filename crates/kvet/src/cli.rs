@@ -130,7 +130,8 @@ pub struct CheckArgs {
     /// How much of BTF is checked
     ///
     /// What the kernel checks is judged in its own words in both strengths: its first refusal, with its errno and
-    /// log.
+    /// log. In kernel strength a file of BTF is what a little-endian kernel is given, whatever it may be: a big-endian
+    /// machine's is refused, and a module's without --kernel as well.
     #[arg(long, value_name = "STRENGTH", default_value = "strict")]
     pub btf_strength: BtfStrength,
 

@@ -201,3 +201,30 @@ fn a_tool_that_was_made_in_its_own_directory() {
     fs::write(built.path().join("tools/arch/x86/lib/insn.c"), "changed").unwrap();
     assert_eq!(built.stale(), ["tools/objtool/arch/x86/decode.o newer-input tools/arch/x86/lib/insn.c"]);
 }
+
+#[test]
+fn a_tool_of_a_build_outside_of_the_source_tree() {
+    let source = tempfile::tempdir().unwrap();
+    let base = source.path().join("tools/objtool");
+    fs::create_dir_all(&base).unwrap();
+    fs::write(base.join("weak.c"), "").unwrap();
+    let built = Built::new();
+    std::os::unix::fs::symlink(source.path(), built.path().join("source")).unwrap();
+    built.write("tools/objtool/weak.o", "");
+    let object = built.path().join("tools/objtool/weak.o").display().to_string();
+    built.write(
+        "tools/objtool/.weak.o.cmd",
+        &format!("cmd_{object} := gcc -c -o {object} weak.c\n\nsource_{object} := weak.c\n"),
+    );
+    let built = built.made_now();
+    for name in ["weak.o", ".weak.o.cmd"] {
+        let file = built.path().join("tools/objtool").join(name);
+        fs::write(&file, fs::read(&file).unwrap()).unwrap();
+    }
+    assert_eq!(built.stale(), Vec::<String>::new());
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(base.join("weak.c"), "changed").unwrap();
+    let stale = built.stale();
+    assert_eq!(stale.len(), 1, "{stale:?}");
+    assert!(stale[0].starts_with("tools/objtool/weak.o newer-input"), "{stale:?}");
+}

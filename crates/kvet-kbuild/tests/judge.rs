@@ -160,6 +160,14 @@ fn an_object_that_kbuild_did_not_make() {
 }
 
 #[test]
+fn a_record_that_was_written_long_after_its_object() {
+    let built = Built::new().made_now();
+    let record = fs::File::options().append(true).open(built.path().join("lib/.b.o.cmd")).unwrap();
+    record.set_modified(SystemTime::now() + Duration::from_secs(300)).unwrap();
+    assert_eq!(built.stale(), ["lib/b.o record-changed "]);
+}
+
+#[test]
 fn a_record_cut_short_is_said_and_no_build_directory_is_an_error() {
     let built = Built::new().made_now();
     fs::write(built.path().join("lib/.b.o.cmd"), "").unwrap();

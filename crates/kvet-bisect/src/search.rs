@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::policy::{self, Batch, Builds};
-use crate::posterior::{Segment, Tally, segments};
+use crate::posterior::{Segment, Tally, ends_are_alike, segments};
 use crate::rates::Rates;
 use crate::sprt::{Decision, Sprt};
 
@@ -77,6 +77,8 @@ pub enum Step {
     },
     /// The search has ended.
     Done(Answer),
+    /// The good end fails as the bad one does: what brought the failure in is older.
+    GoodEndFails(Tally),
     /// The bad end did not fail often enough to be searched for.
     NotReproduced {
         /// Boots of the bad end, all of which passed but fewer than two.
@@ -227,6 +229,11 @@ impl Search {
     pub fn next_step(&mut self) -> Step {
         if let Some(step) = self.calibrate() {
             return step;
+        }
+        if let Some(&tally) = self.seen.get(&0).filter(|tally| tally.fails > 0)
+            && ends_are_alike(&self.rates, self.problem.candidates, &self.seen) >= self.sure()
+        {
+            return Step::GoodEndFails(tally);
         }
         let posterior = self.posterior();
         if let Some(step) = self.confirming(&posterior) {

@@ -240,7 +240,8 @@ impl Judge {
     fn is_hunted(&self, boot: &kvet_lab::Boot) -> bool {
         let Some(hunted) = &self.hunted else { return true };
         let has = |text: &Option<String>| text.as_ref().is_some_and(|t| t.contains(hunted.as_str()));
-        let same = |hunted: &String| boot.title.as_ref().is_some_and(|title| differ_by_function(hunted, title));
+        let same =
+            |hunted: &String| boot.title.as_ref().is_some_and(|title| differ_by_function(hunted, title));
         self.any_failure
             || has(&boot.signature)
             || has(&boot.title)

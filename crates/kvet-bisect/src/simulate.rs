@@ -178,7 +178,7 @@ fn drive(world: &mut World, mut search: Search, stop: Option<f64>) -> Run {
     search.record(world.candidates, Verdict::Built);
     loop {
         match search.next_step() {
-            Step::NotReproduced { .. } => return run,
+            Step::NotReproduced { .. } | Step::GoodEndFails(_) => return run,
             Step::Done(answer) => {
                 run.right = (answer.culprit.0..=answer.culprit.1).contains(&world.culprit);
                 return run;

@@ -261,6 +261,11 @@ impl Open {
         self.sections.iter().map(|s| s.frames.len()).sum()
     }
 
+    /// Frames so far of the task or CPU at fault itself.
+    pub fn own_frames(&self) -> usize {
+        self.sections.iter().filter(|s| s.role == Role::Main).map(|s| s.frames.len()).sum()
+    }
+
     /// The finished report: one section becomes its own, the others its further traces.
     pub fn finish(mut self) -> Report {
         let primary = self.primary();

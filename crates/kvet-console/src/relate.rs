@@ -108,6 +108,8 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
     let young = open.taken < 12 && open.frame_count() == 0;
     match (kind, new) {
         (Kind::RcuStall, Kind::RcuStall) if text.contains("kthread starved") || young => Relation::Detail,
+        // powerpc: the CPU that noticed, then the one that is stuck.
+        (Kind::HardLockup, Kind::HardLockup) if young => Relation::Detail,
         // A decoded log names the inlined functions in headlines of their own, the innermost first.
         (Kind::Kasan, Kind::Kasan) | (Kind::Kmsan, Kind::Kmsan) | (Kind::Kfence, Kind::Kfence)
             if young && open.report.headline.ends_with("[inline]") =>

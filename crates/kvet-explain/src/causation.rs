@@ -58,7 +58,8 @@ pub fn order(seeds: &[Seed], causes: &[Option<usize>]) -> Vec<usize> {
 
 /// The same boot of the same kernel, as far as the reports tell: a mail may hold logs of several machines.
 fn may_cause(cause: &Report, report: &Report) -> bool {
-    let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+    // A mailer may have cut one of the two.
+    let differs = |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if !a.starts_with(b.as_str()) && !b.starts_with(a.as_str()));
     let counter = |r: &Report| r.trap.as_ref().and_then(|trap| trap.counter);
     let starts_again = matches!((counter(cause), counter(report)), (Some(a), Some(b)) if b <= a);
     cause.boot == report.boot && !differs(&cause.release, &report.release) && !starts_again
@@ -67,7 +68,7 @@ fn may_cause(cause: &Report, report: &Report) -> bool {
 /// Whether one report follows from another one of the same boot.
 fn follows(seed: &Seed, cause: &Seed, _log: &Log) -> bool {
     let (report, earlier) = (&seed.report, &cause.report);
-    let rules: [fn(&Seed, &Seed) -> bool; 11] = [
+    let rules: [fn(&Seed, &Seed) -> bool; 12] = [
         same_address,
         nested,
         counted,
@@ -75,6 +76,7 @@ fn follows(seed: &Seed, cause: &Seed, _log: &Log) -> bool {
         left_behind,
         waits,
         same_access,
+        spelt_out,
         repeats,
         refused_again,
         no_root,
@@ -258,6 +260,7 @@ fn waits(seed: &Seed, cause: &Seed) -> bool {
 
 /// A sanitiser's or a consistency check's report, and then the same access for real.
 fn same_access(seed: &Seed, cause: &Seed) -> bool {
+    let of_one_function = same_function(seed, cause);
     let (report, cause) = (&seed.report, &cause.report);
     let checked = matches!(
         cause.kind,
@@ -274,9 +277,21 @@ fn same_access(seed: &Seed, cause: &Seed) -> bool {
     let near = matches!((report.timestamp, cause.timestamp), (Some(a), Some(b)) if a - b <= 1.0);
     let is_access =
         is_crash(report) && report.kind != Kind::Panic || matches!(report.kind, Kind::Slab | Kind::Refcount);
-    // A warning alone is not enough: plenty of tests warn before they crash for another reason.
+    // A warning alone is not enough: plenty of tests warn before they crash for another reason. One of the same function
+    // is (lib/string_helpers.c `__fortify_report`, then `fortify_panic`).
     let telling = !matches!(cause.kind, Kind::Warning | Kind::Lockdep);
-    checked && is_access && same_task && near && telling
+    checked && is_access && same_task && near && (telling || of_one_function)
+}
+
+/// A complaint of one line, and the `WARNING:` or `BUG` right below with which the kernel makes it (fs/dcache.c `umount_check`,
+/// fs/super.c `generic_shutdown_super`).
+fn spelt_out(seed: &Seed, cause: &Seed) -> bool {
+    let (report, cause) = (&seed.report, &cause.report);
+    let bare = cause.ip.is_none() && cause.frames.is_empty();
+    let said = ["BUG: Dentry ", "VFS: Busy inodes"].iter().any(|words| cause.headline.starts_with(words));
+    bare && said
+        && matches!(report.kind, Kind::Warning | Kind::Bug)
+        && report.span.first_line <= cause.span.last_line + 3
 }
 
 fn same_function(seed: &Seed, cause: &Seed) -> bool {

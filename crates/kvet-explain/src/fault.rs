@@ -55,6 +55,8 @@ pub fn culprit(report: &Report) -> Option<Culprit> {
         }
         Kind::StackOverflow => overflowed(report),
         Kind::Patching => report.named.as_ref().map(Culprit::of).or_else(|| innermost(report)),
+        // The trace is that of `do_exit`; what init died of stands in the exit code or before.
+        Kind::Panic if report.headline.contains("Attempted to kill init") => None,
         Kind::Btf | Kind::Rootfs | Kind::Reset | Kind::Silence => None,
         _ => innermost(report),
     };
@@ -123,7 +125,15 @@ fn innermost(report: &Report) -> Option<Culprit> {
         let ip = report.ip.iter().filter(|frame| !frame.function.is_empty());
         ip.chain(reliable(&report.frames))
     };
-    let own = |frame: &&Frame| reason(frame).is_none_or(|reason| !passes(report, reason));
+    let own = |frame: &&Frame| {
+        !is_next_function(frame) && reason(frame).is_none_or(|reason| !passes(report, reason))
+    };
+    // A call of nothing: the return address lies on top of the stack, whatever the unwinder thinks of it.
+    if report.ip.as_ref().is_some_and(|ip| ip.function.is_empty())
+        && let Some(caller) = report.frames.first().filter(|frame| !frame.function.is_empty()).filter(own)
+    {
+        return Some(Culprit::of(caller));
+    }
     if let Some(frame) = frames().find(own) {
         return Some(Culprit::of(frame));
     }
@@ -134,6 +144,12 @@ fn innermost(report: &Report) -> Option<Culprit> {
     let tells =
         |frame: &&Frame| !matches!(reason(frame), Some(Reason::Sanitizer | Reason::Reporting | Reason::Trap));
     report.named.iter().chain(frames()).find(tells).or_else(|| frames().next()).map(Culprit::of)
+}
+
+/// Whether a return address is that of the function below: the call was the last instruction of the one above, which
+/// never returns (`panic()` at the end of a function).
+fn is_next_function(frame: &Frame) -> bool {
+    frame.offset == 0 && frame.size.is_some()
 }
 
 /// What lockdep began to say and an exception broke off, on its way through damaged locks: that trace shows the same
@@ -256,7 +272,18 @@ fn hung(report: &Report) -> Option<Culprit> {
             return Some(Culprit::named(function));
         }
     }
-    frames().find(|frame| !helpers::is_hang_helper(name(frame))).map(Culprit::of)
+    // A system call that does nothing but wait is named itself, not the code that all of them enter by.
+    let mut waits = None;
+    for frame in frames() {
+        if helpers::is_entry(name(frame)) {
+            return waits.map(Culprit::of);
+        }
+        if !helpers::is_hang_helper(name(frame)) {
+            return Some(Culprit::of(frame));
+        }
+        waits = Some(frame);
+    }
+    None
 }
 
 /// `BUG: KCSAN: data-race in a / b`: the first.
@@ -429,8 +456,30 @@ mod tests {
             ],
         );
         assert_eq!(f.as_deref(), Some("p9_fd_close"));
+        let f = function(
+            Kind::HungTask,
+            None,
+            &["__schedule", "schedule", "do_wait", "kernel_wait4", "do_syscall_64"],
+        );
+        assert_eq!(f.as_deref(), Some("kernel_wait4"));
         let f = function(Kind::HungTask, None, &["__schedule", "__synchronize_srcu", "x"]);
         assert_eq!(f.as_deref(), Some("synchronize_rcu"));
+    }
+
+    #[test]
+    fn a_call_of_nothing_names_the_caller() {
+        let mut report = report(Kind::PageFault);
+        report.ip = Some(Frame { reliable: true, ..Frame::default() });
+        report.frames = vec![Frame { reliable: false, ..frame("widget_call") }, frame("vfs_write")];
+        assert_eq!(culprit(&report).map(|c| c.function).as_deref(), Some("widget_call"));
+    }
+
+    #[test]
+    fn the_function_behind_a_call_that_never_returns_is_passed() {
+        let mut report = report(Kind::Panic);
+        let behind = Frame { offset: 0, size: Some(0x1c), ..frame("next_in_the_file") };
+        report.frames = vec![frame("panic"), behind, frame("widget_init")];
+        assert_eq!(culprit(&report).map(|c| c.function).as_deref(), Some("widget_init"));
     }
 
     #[test]

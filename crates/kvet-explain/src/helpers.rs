@@ -73,13 +73,13 @@ const HELPERS: &[(Reason, &[&str])] = &[
             "dump_backtrace*", "show_backtrace*", "unwind_backtrace", "walk_stackframe*", "panic*", "vpanic", "nmi_panic*", "unknown_nmi_error*", "default_do_nmi", "do_nmi", "exc_nmi", "asm_exc_nmi", "end_repeat_nmi",
             "check_panic_on_warn", "__warn", "__warn_printk", "warn_slowpath*", "warn_printk", "warn_bogus*",
             "report_bug*", "__report_bug", "fixup_bug*", "handle_bug*", "bug_handler", "reserved_bug*", "is_valid_bugaddr",
-            "die", "__die*", "die_addr", "die_kernel_fault", "die_body", "oops_*", "oops_end", "oops_begin", "bust_spinlocks",
+            "die", "__die*", "die_addr", "ex_handler_*", "watchdog_overflow_callback", "nvhe_hyp_panic_handler", "assfail*", "asswarn", "assertfail*", "btrfs_assertfail*", "gfs2_assert_*", "gfs2_consist*", "die_kernel_fault", "die_body", "oops_*", "oops_end", "oops_begin", "bust_spinlocks",
             "arm64_notify_die*", "notify_die", "no_context", "page_fault_oops",
-            "kernelmode_fixup_or_oops", "__do_kernel_fault", "do_bad_area", "__do_user_fault", "bad_page*", "dump_page*",
+            "kernelmode_fixup_or_oops", "__do_kernel_fault", "do_bad_area", "__do_user_fault", "bad_page*", "print_bad_page*", "dump_page*",
             "__dump_page*", "free_page_is_bad*", "free_pages_check*", "check_free_page*", "check_new_page*", "check_new_pages*",
             "print_bad_pte*", "__print_bad_page_map*", "print_usage_bug*", "print_circular_bug*", "print_irq_inversion_bug*",
             "print_deadlock_bug*", "print_bad_irq_dependency*", "print_*_bug", "usercopy_abort",
-            "usercopy_warn", "report_usercopy", "__check_object_size*", "__check_heap_object", "check_heap_object*",
+            "usercopy_warn", "copy_overflow", "__copy_overflow", "check_copy_size", "__bad_copy*", "report_usercopy", "__check_object_size*", "__check_heap_object", "check_heap_object*",
             "check_stack_object", "check_kernel_text_object", "check_bogus_address", "handle_stack_overflow",
             "handle_bad_stack", "__bad_stack", "bad_stack", "panic_bad_stack", "__stack_chk_fail", "print_hex_dump*",
             "sysdump_*", "debug_print_object", "spin_dump", "spin_bug", "rwlock_bug*", "do_oops*", "_exception*",
@@ -269,11 +269,15 @@ const HANG_HELPERS: &[&str] = &[
     "*sched*", "*_lock", "*_lock_*", "*_slowlock*", "*down_*", "*_down", "*rwsem*", "*completion*", "*kthread*", "*wait*", "*synchronize*", "context_switch", "__switch_to*", "*cancel_work*", "*cancel_delayed_work*", "*rcu_barrier*", "*flush_work*", "down", "__down", "usb_control_msg*", "usb_bulk_msg*", "usb_start_wait_urb", "usb_internal_control_msg", "ret_from_*", "*_timeout", "*_nested", "*_killable", "*_interruptible*", "__lock_*", "*lock_sock*", "drain_workqueue", "*folio_lock*", "*lock_page*", "*lock_buffer*", "bit_*", "squash_*",
 ];
 
+/// A system call's way in.
+#[rustfmt::skip] // Data: one name a line would be a thousand lines.
+const ENTRIES: &[&str] = &[
+    "do_syscall_*", "__do_syscall*", "do_fast_syscall_*", "do_int80_syscall*", "__do_fast_syscall*", "entry_SYSCALL*", "entry_SYSENTER*", "entry_INT80*", "system_call_fastpath", "tracesys*", "sysenter_*", "ia32_*", "cstar_*", "el0_svc*", "invoke_syscall", "__invoke_syscall", "ret_fast_syscall", "ret_to_user*", "stub_*", "__sys_trace_return", "syscall_trace_*", "system_call*", "x64_sys_call", "ia32_sys_call",
+];
+
 /// Where work of another kind begins: below such a frame stands the function whose work it was.
 #[rustfmt::skip] // Data: one name a line would be a thousand lines.
 const ANCHORS: &[&str] = &[
-    // A system call's way in.
-    "do_syscall_*", "__do_syscall*", "do_fast_syscall_*", "do_int80_syscall*", "__do_fast_syscall*", "entry_SYSCALL*", "entry_SYSENTER*", "entry_INT80*", "system_call_fastpath", "tracesys*", "sysenter_*", "ia32_*", "cstar_*", "el0_svc*", "invoke_syscall", "__invoke_syscall", "ret_fast_syscall", "ret_to_user*", "stub_*", "__sys_trace_return", "syscall_trace_*", "system_call*", "x64_sys_call", "ia32_sys_call",
     // Generic dispatchers of file and socket operations, which say less than who they call.
     "vfs_read", "vfs_write", "__vfs_read", "__vfs_write", "vfs_ioctl", "do_vfs_ioctl", "file_ioctl", "__fput", "____fput", "vfs_open", "do_dentry_open", "vfs_fsync*", "new_sync_*", "call_write_iter", "call_read_iter", "do_iter_*", "vfs_writev", "vfs_readv", "do_readv*", "do_writev*", "mmap_region", "__mmap_region*", "mmap_file", "call_mmap", "vm_mmap_pgoff", "do_mmap*", "__do_fault", "sock_ioctl", "sock_do_ioctl", "sock_common_*", "inet_sendmsg", "inet6_sendmsg", "inet_recvmsg", "inet6_recvmsg", "sock_write_iter", "sock_read_iter", "*_compat_ioctl", "*sys_ioctl", "*SyS_ioctl", "*SYSC_ioctl", "*SyS_read", "*SyS_write", "ksys_ioctl", "*sys_read", "*sys_write", "ksys_read", "ksys_write", "*sys_pread64", "*sys_pwrite64", "*sys_readv", "*sys_writev", "sock_sendmsg*", "__sock_sendmsg*", "sock_recvmsg*", "__sys_sendto", "__sys_setsockopt*", "__sys_getsockopt*", "__sys_bind", "__sys_connect*", "netlink_dump", "genl_lock_dumpit", "genl_family_rcv_msg*", "genl_rcv_msg", "genl_dumpit", "netlink_unicast*", "__netlink_dump_start", "netlink_rcv_skb", "nfnetlink_rcv_*", "rtnetlink_rcv*",
     // Receiving packets, soft interrupts, timers.
@@ -380,10 +384,18 @@ pub fn is_hang_helper(function: &str) -> bool {
     compiled(&HANG, &[(Reason::Waiting, HANG_HELPERS)]).reason(function).is_some()
 }
 
+/// Whether a frame is a system call's way into the kernel.
+pub fn is_entry(function: &str) -> bool {
+    static ENTRY: OnceLock<Patterns> = OnceLock::new();
+    compiled(&ENTRY, &[(Reason::Trap, ENTRIES)]).reason(function).is_some()
+}
+
 /// Whether work of another kind begins at a frame: the one below it is named when the CPU stalls there.
 pub fn is_anchor(function: &str) -> bool {
     static ANCHOR: OnceLock<Patterns> = OnceLock::new();
-    compiled(&ANCHOR, &[(Reason::Interrupt, ANCHORS)]).reason(function).is_some()
+    compiled(&ANCHOR, &[(Reason::Interrupt, ANCHORS), (Reason::Interrupt, ENTRIES)])
+        .reason(function)
+        .is_some()
 }
 
 /// The name without what an architecture or the system call machinery puts in front:
@@ -446,7 +458,7 @@ mod tests {
     #[test]
     fn patterns_are_well_formed() {
         let mut seen = std::collections::HashSet::new();
-        let others = [STALL_HELPERS, HANG_HELPERS, ANCHORS];
+        let others = [STALL_HELPERS, HANG_HELPERS, ANCHORS, ENTRIES];
         for list in HELPERS.iter().map(|(_, list)| *list).chain(others) {
             for pattern in list {
                 assert!(!pattern.trim_matches('*').is_empty(), "{pattern:?} matches everything");

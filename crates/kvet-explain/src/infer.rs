@@ -168,7 +168,7 @@ fn interrupted(stall: &Report, context: &Context<'_>) -> Option<Interrupted> {
     let rip = near(after, "RIP: 0010:")?;
     let code_at = rip + 1 + near(&after[rip + 1..], "Code: ")?;
     let ip = frame(after[rip].1.strip_prefix("RIP: 0010:")?, after[rip].0)?;
-    let code = code(after[code_at].1.strip_prefix("Code: ")?)?;
+    let code = code(&unwrapped(&after[code_at..])?)?;
     let announced = lines[..at].iter().rev().find_map(|(number, text)| {
         let cpu = text.strip_prefix("NMI backtrace for cpu ")?;
         Some((*number, cpu.split_whitespace().next()?.parse().ok()))
@@ -178,6 +178,21 @@ fn interrupted(stall: &Report, context: &Context<'_>) -> Option<Interrupted> {
     let timestamp = context.text.stamp(&stall.span, lines[at].0).or(stall.timestamp);
     let span = context.text.sub_span(&stall.span, first, last);
     Some(Interrupted { ip, code, span, cpu: announced.and_then(|(_, cpu)| cpu), timestamp })
+}
+
+/// What follows `Code: `, with the lines into which a mailer wrapped it.
+fn unwrapped(lines: &[(u64, String)]) -> Option<String> {
+    let is_byte = |word: &str| {
+        let digits = word.trim_start_matches('<').trim_end_matches('>');
+        digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let (first, rest) = lines.split_first()?;
+    let mut bytes = first.1.strip_prefix("Code: ")?.to_owned();
+    for (_, line) in rest.iter().take_while(|(_, line)| line.split_whitespace().all(is_byte)).take(4) {
+        bytes.push(' ');
+        bytes.push_str(line);
+    }
+    Some(bytes)
 }
 
 /// `f+0x1d6/0x440`.
@@ -274,6 +289,13 @@ mod tests {
         );
         assert_eq!((found[0].span.first_line, found[0].span.last_line), (2, 7));
         assert!(STALL[found[0].span.start as usize..].starts_with("[   15.050000] NMI backtrace"));
+    }
+
+    #[test]
+    fn code_that_a_mailer_wrapped_is_read() {
+        let text = STALL.replace("02 00 00 0f <1f>", "02 00 00\n0f <1f>");
+        let found = reports(&stall(&text), &Context { text: Text(text.as_bytes()), ..Context::default() });
+        assert_eq!(found.len(), 1);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The forms in which kernels of 4.4 to 7.3 and of all large architectures speak of a failure: each is found, is of the
+//! The forms in which kernels of 2.6.32 to 7.3 and of all large architectures speak of a failure: each is found, is of the
 //! right kind, and names the function; however it is dressed (time stamps, caller ids, levels, mail, journal). And what
 //! healthy machines say in almost the same words stays unreported.
 //!
@@ -14,6 +14,7 @@ fn explained(text: &str) -> Vec<Explained> {
 }
 
 /// A form: the kernel's words, the kind, the function at fault.
+#[derive(Clone, Copy)]
 struct Form {
     words: &'static str,
     kind: Kind,
@@ -51,7 +52,7 @@ fn dressed(words: &str, dress: fn(usize, &str) -> String) -> String {
 #[test]
 fn every_form_in_every_dress() {
     let mut wrong = Vec::new();
-    for form in forms::FORMS {
+    for form in forms::FORMS.iter() {
         let headline = form.words.lines().find(|line| line.len() > 8 && !line.contains("cut here")).unwrap();
         for (name, dress) in DRESSES {
             let text = dressed(form.words, *dress);
@@ -80,7 +81,7 @@ fn every_form_in_every_dress() {
 fn a_form_between_two_clean_boots_is_still_the_only_one() {
     let boot = dressed(forms::CLEAN, DRESSES[0].1);
     let mut wrong = Vec::new();
-    for form in forms::FORMS {
+    for form in forms::FORMS.iter() {
         let text = format!("{boot}{}", dressed(form.words, DRESSES[0].1));
         let reports = explained(&text);
         if reports.len() != 1 || reports[0].report.kind != form.kind {
@@ -114,6 +115,29 @@ fn what_only_looks_like_a_failure_is_none() {
         wrong.push(format!("user space, all: {} of {:?}", one.report.kind, one.report.headline));
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_is_asked_for_is_no_failure() {
+    let mut wrong = Vec::new();
+    for words in forms::ASKED_FOR {
+        for (name, dress) in DRESSES {
+            for one in explained(&dressed(words, *dress)) {
+                wrong.push(format!("{name}: {} of {:?}", one.report.kind, one.report.headline));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Two headlines of one failure: the second follows from the first.
+#[test]
+fn a_complaint_and_what_it_is_made_with() {
+    for (said, made) in forms::PAIRS {
+        let reports = explained(&dressed(&format!("{said}\n{made}"), DRESSES[0].1));
+        let related: Vec<_> = reports.iter().map(|one| one.consequence_of).collect();
+        assert_eq!(related, [None, Some(0)], "{said}");
+    }
 }
 
 /// xorshift64*: the same numbers on every machine.

@@ -56,20 +56,35 @@ fn readable(image: &Image) -> impl Iterator<Item = &Section> {
 }
 
 /// `linux_banner` (init/version-timestamp.c): "Linux version", a release that starts with a digit, and a newline
-/// right before the NUL. Other strings begin alike (error messages, the decompressor's) but have none of that.
+/// right before the NUL. Other strings begin alike (error messages, the decompressor's) but have none of that. Some
+/// builds keep a second banner, of init/version.o as it was before the build had its number (`# SMP` where the kernel
+/// prints `#1 SMP`): the numbered one is what the log shows.
 fn banner(image: &Image) -> Option<String> {
-    readable(image).find_map(|section| {
-        let bytes = image.section_bytes(section);
-        memmem::find_iter(bytes, b"Linux version ").find_map(|at| {
-            let text = &bytes[at..bytes.len().min(at + MAX_BANNER)];
-            let line = text[..memchr::memchr(0, text)?].strip_suffix(b"\n")?;
-            let released = line.get(b"Linux version ".len()).is_some_and(u8::is_ascii_digit);
-            if !released || line.contains(&b'\n') {
-                return None;
+    let mut unnumbered = None;
+    for section in readable(image) {
+        for banner in banners(image.section_bytes(section)) {
+            if is_numbered(banner) {
+                return Some(banner.to_owned());
             }
-            std::str::from_utf8(line).ok().map(str::to_owned)
-        })
+            unnumbered.get_or_insert(banner);
+        }
+    }
+    unnumbered.map(str::to_owned)
+}
+
+/// Strings that have the form of a banner.
+fn banners(bytes: &[u8]) -> impl Iterator<Item = &str> {
+    memmem::find_iter(bytes, b"Linux version ").filter_map(|at| {
+        let text = &bytes[at..bytes.len().min(at + MAX_BANNER)];
+        let line = text[..memchr::memchr(0, text)?].strip_suffix(b"\n")?;
+        let released = line.get(b"Linux version ".len()).is_some_and(u8::is_ascii_digit);
+        std::str::from_utf8(line).ok().filter(|line| released && !line.contains('\n'))
     })
+}
+
+/// Whether a banner has the number of its build.
+fn is_numbered(banner: &str) -> bool {
+    banner.rsplit_once(" #").is_some_and(|(_, build)| build.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 pub(crate) fn build_id(image: &Image) -> Option<Vec<u8>> {
@@ -154,6 +169,14 @@ mod tests {
             out.resize(out.len().next_multiple_of(4), 0);
         }
         out
+    }
+
+    #[test]
+    fn a_banner_ends_in_a_newline_and_has_the_number_of_its_build() {
+        let bytes = b"\0Linux version %s (%s)\n\0Linux version 6.1.0 (me) # SMP\n\0Linux version 6.1.0 (me) #1 SMP\n\0Linux version 6.1.0\0";
+        let found: Vec<&str> = banners(bytes).collect();
+        assert_eq!(found, ["Linux version 6.1.0 (me) # SMP", "Linux version 6.1.0 (me) #1 SMP"]);
+        assert_eq!(found.iter().map(|banner| is_numbered(banner)).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

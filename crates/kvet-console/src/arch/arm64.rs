@@ -57,8 +57,9 @@ fn place(open: &mut Open, line: &Line<'_>) -> Taken {
         });
     let section = open.section();
     let slot = if is_pc { &mut section.ip } else { &mut section.lr };
-    if slot.is_none() {
-        *slot = frame;
+    // Decoded logs name the inlined functions first, each in a line of its own.
+    if slot.as_ref().is_none_or(|f| f.inlined) {
+        *slot = frame.or(slot.take());
     }
     Taken::Facts
 }

@@ -4,6 +4,7 @@ pub(crate) mod arm;
 pub(crate) mod arm64;
 pub(crate) mod loongarch;
 pub(crate) mod mips;
+pub(crate) mod others;
 pub(crate) mod pairs;
 pub(crate) mod powerpc;
 pub(crate) mod riscv;

@@ -84,7 +84,9 @@ fn instruction_pointer(open: &mut Open, rest: &str, line: &Line<'_>) -> Taken {
         section.foreign_registers = true;
         return Taken::Mark;
     }
-    if section.ip.is_none() || continues {
+    // Decoded logs name the inlined functions first, each in a line of its own.
+    let inlined = section.ip.as_ref().is_some_and(|f| f.inlined) && section.frames.is_empty();
+    if section.ip.is_none() || continues || inlined {
         let old = section.ip.take();
         section.ip = frame.map(|mut f| {
             f.line = line.number;

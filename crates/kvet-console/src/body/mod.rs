@@ -30,6 +30,7 @@ const READERS: &[Reader] = &[
     arch::s390::read,
     arch::mips::read,
     arch::loongarch::read,
+    arch::others::read,
     titles::read,
     locks::read,
     trace::read,

@@ -62,8 +62,11 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         section.cpu = cpu;
         return Taken::Title;
     }
+    let has = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some();
     if text.starts_with("FAULT_INJECTION: forcing a failure")
-        || memchr::memmem::find(text.as_bytes(), b": page allocation failure: order:").is_some()
+        || has(": page allocation failure: order:")
+        || has(" invoked oom-killer: ")
+        || has(": vmalloc error: size ")
     {
         open.begin_section(Role::Foreign, text);
         return Taken::Title;

@@ -23,7 +23,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     // `... is blocked on a mutex likely owned by ...` says more of a task that was named before.
     let wrapped =
         [" blocked for", " blocked for more", " blocked for more than"].iter().any(|w| rest.ends_with(w));
-    let at = rest.find(" blocked ").filter(|at| wrapped || rest[*at..].contains(" for more than "))?;
+    let at = rest.find(" blocked ").filter(|at| wrapped || rest[*at..].contains(" for more than "));
+    // linux-next, for tests: a task that was killed and does not die.
+    let at = at.or_else(|| rest.find(" can't die for more than "))?;
     let mut start = Start::new(Kind::HungTask, line, Sure::Certain);
     if let Some((comm, pid)) = comm_pid(&rest[..at], ':') {
         start.report.comm = Some(comm.to_owned());

@@ -34,6 +34,8 @@ const WORDS: &[&str] = &[
     "soft-safe -> soft-unsafe lock order detected",
     "hard-safe -> hard-unsafe lock order detected",
     "RECLAIM_FS-safe -> RECLAIM_FS-unsafe lock order detected",
+    "circular locking deadlock detected",
+    "looking up invalid subclass",
     "chain cache collision",
     "MAX_LOCKDEP_ENTRIES too low",
     "MAX_LOCKDEP_CHAINS too low",

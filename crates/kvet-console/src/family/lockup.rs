@@ -56,6 +56,11 @@ fn begin(line: &Line<'_>) -> Option<Start> {
 }
 
 fn line(open: &mut Open, line: &Line<'_>) -> Taken {
+    // powerpc: `watchdog: CPU 3 TB:1234, last heartbeat TB:1200 (12ms ago)`.
+    if line.text().contains(" TB:") {
+        open.detail(line);
+        return Taken::Detail;
+    }
     super::detail_of(
         open,
         line,
@@ -69,7 +74,6 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
             "in-flight:",
             "pending:",
             "delayed:",
-            "CPU 0 TB:",
             "Shutting down cpus",
             "flags: ",
             "#1: ",

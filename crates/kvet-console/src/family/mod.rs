@@ -5,6 +5,7 @@ mod atomic;
 mod btf;
 mod bug;
 mod cut_here;
+mod duplicate;
 mod hung_task;
 mod irq;
 mod kasan;
@@ -122,6 +123,7 @@ pub(crate) static FAMILIES: &[&Family] = &[
     &slab::FAMILY,
     &warning::FAMILY,
     &bug::FAMILY,
+    &duplicate::FAMILY,
     &btf::FAMILY,
     &vfs::FAMILY,
     &rust::FAMILY,

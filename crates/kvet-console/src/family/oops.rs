@@ -87,7 +87,8 @@ pub(crate) fn parse_trap(text: &str) -> Option<Trap> {
     let head = text[..open].trim_end();
     // sparc and alpha put the task in front: `swapper(1): Oops [#1]`.
     let head = head.split_once("): ").map_or(head, |(_, h)| h);
-    let known = NAMES.iter().any(|n| head.starts_with(n));
+    // s390 names its program checks in words of every kind, and says how long the instruction was.
+    let known = NAMES.iter().any(|n| head.starts_with(n)) || head.contains(" ilc:");
     let coded = head.rsplit_once(": ").is_some_and(|(_, code)| code.len() >= 4 && hex(code).is_some());
     if !(known || coded || text[close + 1..].starts_with(':')) {
         return None;
@@ -130,6 +131,8 @@ fn kind(trap: &Trap, text: &str) -> Kind {
     let has = |w: &str| name.contains(w);
     if has("UBSAN") {
         Kind::Ubsan
+    } else if has("KASAN") {
+        Kind::Kasan
     } else if has("kernel stack overflow") {
         Kind::StackOverflow
     } else if has("general protection") {
@@ -141,6 +144,9 @@ fn kind(trap: &Trap, text: &str) -> Kind {
         || has("Reserved instruction")
     {
         Kind::InvalidOpcode
+    } else if has("user space memory") || has("userspace memory") {
+        // arm64 until 5.0: an access or a fetch past the user's pages.
+        Kind::PageFault
     } else if has("int3") || has("BRK handler") || has("breakpoint") {
         Kind::Breakpoint
     } else if has("double fault") {

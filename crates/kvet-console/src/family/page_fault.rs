@@ -3,7 +3,7 @@
 //! x86 `BUG: kernel NULL pointer dereference, address: ...`, `BUG: unable to handle page fault for address: ...`, before 5.1
 //! `BUG: unable to handle kernel paging request at ...` (arch/x86/mm/fault.c, `show_fault_oops`); arm, arm64, riscv, mips,
 //! loongarch, sparc, alpha, sh `Unable to handle kernel ... at virtual address ...`; powerpc `BUG: Unable to handle kernel data access
-//! on write at ...`; s390 `Unable to handle kernel pointer dereference in virtual kernel address space`; parisc `Kernel Fault:`; arm
+//! on write at ...`; s390 `Unable to handle kernel pointer dereference in virtual kernel address space`; arm
 //! `Unhandled fault: ... (0x...) at 0x...`.
 
 use super::{Family, Start, Sure};
@@ -14,7 +14,15 @@ use crate::report::{Arch, Kind, Trap};
 use crate::text::{after, dec32, take_hex};
 
 pub(crate) static FAMILY: Family = Family {
-    anchors: &["nable to handle", "NULL pointer", "nhandled ", "Fault: Code", "tried to execute", "SMEP?"],
+    anchors: &[
+        "nable to handle",
+        "NULL pointer",
+        "nhandled ",
+        ": Code=",
+        "by insn @",
+        "tried to execute",
+        "SMEP?",
+    ],
     begin,
     line,
 };
@@ -42,6 +50,9 @@ fn begin(line: &Line<'_>) -> Option<Start> {
     {
         return Some(Start::new(Kind::PageFault, line, Sure::Preamble));
     }
+    if let Some(start) = elsewhere(line) {
+        return Some(start);
+    }
     let (cpu, body) = match text.strip_prefix("CPU ") {
         Some(rest) => (
             dec32(rest),
@@ -61,7 +72,6 @@ fn begin(line: &Line<'_>) -> Option<Start> {
         || words.starts_with("kernel NULL pointer dereference")
         || words.starts_with("Kernel NULL pointer dereference")
         || words.starts_with("Unable to handle unknown paging fault")
-        || words.starts_with("Kernel Fault: Code=")
         || (words.starts_with("Unhandled fault: ") && words.contains(" at 0x"))
         || words.starts_with("Unhandled prefetch abort: ")
         || words.starts_with("Unable to handle paging request");
@@ -85,9 +95,29 @@ fn begin(line: &Line<'_>) -> Option<Start> {
                 Some(crate::report::Frame { address: Some(address), reliable: true, ..Default::default() });
         }
     }
-    if words.starts_with("Kernel Fault: Code=") {
-        start.report.named = None;
+    Some(start)
+}
+
+/// Headlines of their own: parisc's `Bad Address (null pointer deref?): Code=15 (Data TLB miss fault) at addr 0...08`
+/// (arch/parisc/kernel/traps.c, `parisc_terminate`), arc's `Invalid Read @ 0x00000008 by insn @ f+0x14/0x40`
+/// (arch/arc/kernel/troubleshoot.c, `show_ecr_verbose`; for a program the instruction is a number).
+fn elsewhere(line: &Line<'_>) -> Option<Start> {
+    let text = line.text();
+    if let Some((_, code)) = text.split_once(": Code=")
+        && [" at addr ", "(Addr="].iter().any(|mark| code.contains(mark))
+    {
+        let mut start = Start::new(Kind::PageFault, line, Sure::Kernel);
+        let address = after(code, " at addr ").or_else(|| after(code, "(Addr=")).and_then(take_hex);
+        start.report.trap.get_or_insert_with(Trap::default).address = address.map(|a| a.0);
+        return Some(start);
     }
+    let (access, place) = text.split_once(" by insn @ ")?;
+    let place = frame::at_start(place).filter(|f| f.size.is_some())?;
+    let mut start = Start::new(Kind::PageFault, line, Sure::Certain);
+    let trap = start.report.trap.get_or_insert_with(Trap::default);
+    trap.address = after(access, " @ ").and_then(take_hex).map(|a| a.0);
+    trap.fault.write = access.contains("Write").then_some(true).or(access.contains("Read").then_some(false));
+    start.report.named = Some(place);
     Some(start)
 }
 

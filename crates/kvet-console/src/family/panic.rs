@@ -1,12 +1,13 @@
 //! `Kernel panic - not syncing: ...` (kernel/panic.c, `vpanic`).
 
 use super::{Family, Start, Sure};
+use crate::body::frame;
 use crate::line::Line;
 use crate::open::{Open, Taken};
 use crate::report::Kind;
 use crate::text::after;
 
-pub(crate) static FAMILY: Family = Family { anchors: &["panic"], begin, line };
+pub(crate) static FAMILY: Family = Family { anchors: &["panic", "hyp BUG"], begin, line };
 
 /// Panics that only say what an earlier report has said.
 const ANNOUNCING: &[&str] = &[
@@ -21,7 +22,9 @@ const ANNOUNCING: &[&str] = &[
     "hard lockup",
     "RCU Stall",
     "rcu",
-    "kernel stack overflow",
+    "ernel stack overflow",
+    "Corrupt kernel stack",
+    "Bad Address",
     "Machine halted",
     "Oops",
     "BUG!",
@@ -50,6 +53,14 @@ pub(crate) fn announces(text: &str) -> bool {
 
 fn begin(line: &Line<'_>) -> Option<Start> {
     let text = line.text();
+    // arch/arm64/kvm/handle_exit.c, `nvhe_hyp_panic_handler`: where the hypervisor was, before the panic that says so.
+    if let Some((_, place)) =
+        text.split_once("VHE hyp panic at: ").or_else(|| text.split_once("VHE hyp BUG at: "))
+    {
+        let mut start = Start::new(Kind::Panic, line, Sure::Preamble);
+        start.report.named = frame::at_start(place).filter(|f| !f.symbol.is_empty());
+        return Some(start);
+    }
     let at = text.find("Kernel panic")?;
     let rest = &text[at + "Kernel panic".len()..];
     if at != 0 && !text[..at].ends_with(": ")
@@ -73,6 +84,8 @@ fn kind(message: &str) -> Kind {
         Kind::OutOfMemory
     } else if has("kernel stack overflow") || has("stack overflow") {
         Kind::StackOverflow
+    } else if has("Watchdog detected hard LOCKUP") {
+        Kind::HardLockup
     } else {
         Kind::Panic
     }

@@ -17,6 +17,7 @@ const STACK: &[&str] = &[
     "kernel stack regs",
     "kernel stack frame pointer",
     "stack recursion",
+    "stack going in the wrong direction",
     "can't access registers",
     "unrecognized unwind",
 ];

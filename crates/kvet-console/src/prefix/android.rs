@@ -1,5 +1,5 @@
 //! Vendors' kernels tell CPU and task between time stamp and message: `(0)[123:kworker/0:1]`, ` [0:  swapper/0:    1] `,
-//! `I[0:      swapper/0:    1] `, `c0     1 (swapper/0) `.
+//! `I[0:      swapper/0:    1] `, `c0     1 (swapper/0) `, `c0      1 `.
 
 use super::Stripped;
 use crate::line::{Caller, Origin};
@@ -43,14 +43,18 @@ fn samsung(text: &str) -> Option<(Option<u32>, &str)> {
     Some((Some(dec32(pid.trim())?), &inner[close + 1..]))
 }
 
-/// `c0     1 (swapper/0) `.
+/// `c0     1 (swapper/0) `, and without the name where the number is padded to five places.
 fn spreadtrum(text: &str) -> Option<(Option<u32>, &str)> {
     let rest = text.strip_prefix('c')?;
     let (_, rest) = take_dec(rest)?;
-    let (pid, rest) = take_dec(rest.strip_prefix(' ')?.trim_start())?;
-    let rest = rest.strip_prefix(" (")?;
-    let close = rest.bytes().take(32).position(|b| b == b')')?;
-    Some((u32::try_from(pid).ok(), &rest[close + 1..]))
+    let padded = rest.strip_prefix(' ')?;
+    let (pid, rest) = take_dec(padded.trim_start())?;
+    let pid = u32::try_from(pid).ok();
+    if let Some(named) = rest.strip_prefix(" (") {
+        let close = named.bytes().take(32).position(|b| b == b')')?;
+        return Some((pid, &named[close + 1..]));
+    }
+    (padded.len() - rest.len() >= 5 && rest.starts_with(' ')).then_some((pid, rest))
 }
 
 #[cfg(test)]
@@ -65,6 +69,7 @@ mod tests {
             "<6>[   12.345678] [0:      swapper/0:  123] x",
             "<6>[   12.345678] I[0:      swapper/0:  123] x",
             "[   12.345678] c0   123 (swapper/0) x",
+            "[   12.345678] c0    123 x",
         ] {
             let s = prefix::strip(text);
             assert_eq!((s.text, s.caller), ("x", Some(Caller::Task(123))), "{text}");

@@ -1,4 +1,4 @@
-//! What a collector of console output puts before each line: CI's dates and clocks, LAVA's YAML, names of streams.
+//! What a collector of console output puts before each line: CI's dates and clocks, LAVA's YAML, names of streams and files.
 
 /// Takes collectors' marks off.
 pub(crate) fn strip(line: &str) -> &str {
@@ -22,7 +22,29 @@ pub(crate) fn strip(line: &str) -> &str {
             None => break,
         }
     }
-    rest
+    named(rest).unwrap_or(rest)
+}
+
+/// Whatever ends like a mark and stands right before printk's stamp: `guest_1  | ` of containers, `console.log:12:` of grep, `12: ` of
+/// pagers, `00O ` and `01E ` of GitLab's streams, `<6>1 2026-11-21T... host kernel - - - ` of RFC 5424.
+fn named(text: &str) -> Option<&str> {
+    const LONGEST: usize = 100;
+    // syslog's tag tells whose message it is.
+    if text.starts_with('[') || super::syslog::strip(super::Stripped::new(text)).is_some() {
+        return None;
+    }
+    let at = super::printk::next_stamp(text).filter(|at| (1..LONGEST).contains(at))?;
+    let mark = text[..at].trim_end();
+    let stream = |word: &str| {
+        matches!(
+            word.as_bytes(),
+            [b'0'..=b'9', b'0'..=b'9', b'O' | b'E'] | [b'0'..=b'9', b'0'..=b'9', b'O' | b'E', b'+']
+        )
+    };
+    let is_mark = mark.ends_with(['|', ':'])
+        || mark.ends_with(" -") && mark.starts_with('<')
+        || mark.rsplit(' ').next().is_some_and(stream);
+    is_mark.then(|| &text[at..])
 }
 
 /// LAVA's log: `- {"dt": "2024-02-20T10:11:12.1", "lvl": "target", "msg": "[    1.2] ..."}`.
@@ -136,6 +158,11 @@ mod tests {
             "[2024-02-20T10:11:12.123Z] ",
             "10:11:12.123 ",
             "SERIAL> ",
+            "guest_1  | ",
+            "console.log:12:",
+            "12: ",
+            "2026-11-21T06:24:12.123456Z 01O ",
+            "<6>1 2026-11-21T06:24:12.123456+01:00 host kernel - - - ",
         ] {
             assert_eq!(strip(&format!("{prefix}{x}")).trim_start(), x, "{prefix}");
         }
@@ -143,7 +170,11 @@ mod tests {
             strip(r#"- {"dt": "2024-02-20T10:11:12", "lvl": "target", "msg": "[    1.000000] x"}"#),
             x
         );
-        let syslog = "2026-11-21T03:15:42.123456+00:00 host kernel: x";
-        assert_eq!(strip(syslog), syslog);
+        for syslog in [
+            "2026-11-21T03:15:42.123456+00:00 host kernel: x",
+            "Nov 21 03:15:42 host sshd[12]: [    1.000000] x",
+        ] {
+            assert_eq!(strip(syslog), syslog);
+        }
     }
 }

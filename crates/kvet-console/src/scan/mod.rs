@@ -321,7 +321,8 @@ impl Scanner {
         open.extend_to(line);
         open.adjacent = true;
         open.remember(line, taken);
-        if open.unproven && matches!(taken, Taken::Identity | Taken::Frame | Taken::Registers) {
+        let own = matches!(taken, Taken::Identity | Taken::Frame | Taken::Registers);
+        if open.unproven && own && open.section().role == Role::Main {
             open.unproven = false;
         }
         self.announce(index);
@@ -490,7 +491,7 @@ impl Scanner {
     /// A report is complete: it is kept, told, or found to have been nothing.
     fn close(&mut self, open: Open) {
         let announced_only = open.preamble && open.report.cut;
-        if announced_only || (open.unproven && open.frame_count() < 2) {
+        if announced_only || (open.unproven && open.own_frames() < 2) {
             return;
         }
         let began = open.announced;

@@ -28,7 +28,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let shown = |text: &str| case.quote(text);
     let place = if inside {
         format!(
-            "sp {sp:#x} lies inside the task stack [{low:#x}..{high:#x}], {:#x} bytes above its end: by the numbers it is not full",
+            "sp {sp:#x} lies inside the task stack [{low:#x}..{high:#x}], {:#x} bytes above its lower end: by the numbers it is not full",
             sp - low
         )
     } else {

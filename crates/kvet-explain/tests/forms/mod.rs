@@ -1,4 +1,6 @@
-//! The forms, as data.
+//! The forms, as data: the common ones here, the others by age, by architecture and by how seldom they are.
+
+use std::sync::LazyLock;
 
 use super::{Form, form, nameless};
 use kvet_console::Kind::*;
@@ -101,7 +103,19 @@ macro_rules! arm {
     };
 }
 
-pub const FORMS: &[Form] = &[
+mod arches;
+mod clean;
+mod older;
+mod rare;
+
+pub use clean::{ASKED_FOR, CLEAN, USER_SPACE};
+pub use rare::PAIRS;
+
+/// All of them.
+pub static FORMS: LazyLock<Vec<Form>> =
+    LazyLock::new(|| [COMMON, older::FORMS, arches::FORMS, rare::FORMS].concat());
+
+const COMMON: &[Form] = &[
     // arch/x86/mm/fault.c, show_fault_oops: of 5.1 and later.
     form(
         PageFault,
@@ -1142,191 +1156,3 @@ pub const FORMS: &[Form] = &[
         "irq 16: nobody cared (try booting with the \"irqpoll\" option)\nCPU: 0 PID: 0 Comm: swapper/0 Not tainted 6.12.0 #1\nHardware name: QEMU Standard PC\nCall Trace:\n <IRQ>\n dump_stack_lvl+0x6c/0xa0\n __report_bad_irq+0x35/0xaa\n note_interrupt.cold+0xa/0x62\n handle_irq_event+0x71/0x80\n handle_fasteoi_irq+0x8d/0x1e0\n __common_interrupt+0x43/0xa0\n common_interrupt+0x80/0xa0\n </IRQ>\n <TASK>\n asm_common_interrupt+0x26/0x40\nhandlers:\n[<00000000deadbeef>] usb_hcd_irq\nDisabling IRQ #16",
     ),
 ];
-
-/// What healthy machines say.
-pub const CLEAN: &str = "\
-Linux version 6.12.0 (me@here) (gcc 14) #1 SMP PREEMPT_DYNAMIC
-Command line: BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro oops=panic panic=10 panic_on_warn=1 softlockup_panic=1 hung_task_panic=1 nmi_watchdog=panic kasan.fault=panic slub_debug=FZPU
-Kernel command line: oops=panic panic=-1 ignore_loglevel BUG: WARNING: panic
-BIOS-provided physical RAM map:
-[Firmware Bug]: TSC doesn't count with P0 frequency!
-[Firmware Warn]: GHES: Poll interval is 0 for generic hardware error source: 1, disabled.
-[Hardware Error]: Machine check events logged
-ACPI: WARNING: RSDP signature is incorrect
-ACPI BIOS Error (bug): Could not resolve symbol [\\_SB.PCI0.XHC.RHUB.HS11], AE_NOT_FOUND (20240827/dswload2-162)
-ACPI Error: Aborting method \\_SB.PCI0.LPCB.EC0._REG due to previous error (AE_NOT_FOUND) (20240827/psparse-529)
-ACPI Warning: SystemIO range 0x0000000000000428-0x000000000000042F conflicts with OpRegion
-ACPI: Deleted _OSI(Windows 2012)
-MDS CPU bug present and SMT on, data leak possible. See https://www.kernel.org/doc/html/latest/admin-guide/hw-vuln/mds.html for more details.
-Spectre V2 : Mitigation: Retpolines
-Spectre V2 : Kernel not compiled with retpoline; no mitigation available!
-x86/fpu: x87 FPU will use FXSAVE
-x86/cpu: SGX disabled or unsupported by BIOS.
-unchecked MSR access error: RDMSR from 0x852 at rIP: 0xffffffff9bc7a1f7 (native_read_msr+0x7/0x40)
-NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.
-NMI watchdog: Perf NMI watchdog permanently disabled
-watchdog: Delayed init of the lockup detector failed: -19
-watchdog: Hard watchdog permanently disabled
-watchdog: NMI not fully supported
-rcu: Preemptible hierarchical RCU implementation.
-rcu: \tRCU debug extended QS entry/exit.
-rcu: RCU calculated value of scheduler-enlistment delay is 25 jiffies.
-rcu: srcu_init: Setting srcu_struct sizes based on contention.
-rcu_tasks: Setting shift to 2 and lim to 1 rcu_task_cb_adjust=1 rcu_task_cpu_ids=4.
-Running RCU Tasks wait API self tests
-Callback from call_rcu_tasks() invoked.
-sched: DL replenish lagged too much
-sched/rt: RT throttling activated
-workqueue: blk_mq_run_work_fn hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND
-perf: interrupt took too long (2502 > 2500), lowering kernel.perf_event_max_sample_rate to 79750
-INFO: NMI handler (perf_event_nmi_handler) took too long to run: 12.345 msecs
-hrtimer: interrupt took 12345678 ns
-clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable because the skew is too large:
-clocksource: Long readout interval, skipping watchdog check: cs_nsec: 1234567890 wd_nsec: 1234567880
-Lockdep: fixing up alternatives.
-Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar
-... MAX_LOCKDEP_SUBCLASSES:  8
-... MAX_LOCK_DEPTH:          48
-| Locking API testsuite:
-                     A-A deadlock:  ok  |  ok  |  ok  |  ok  |  ok  |  ok  |
-Good, all 261 testcases passed! |
-kmemleak: Kernel memory leak detector initialized (mem pool available: 15747)
-kmemleak: Automatic memory scanning thread started
-kasan: KernelAddressSanitizer initialized (generic)
-kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)-0x(____ptrval____)
-kcsan: enabled early
-kcsan: strict mode configured
-UBSAN: bounds checking enabled
-debug_vm_pgtable: [debug_vm_pgtable         ]: Validating architecture page table helpers
-page_owner is disabled
-SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=4, Nodes=1
-mem auto-init: stack:all(zero), heap alloc:off, heap free:off
-Freeing SMP alternatives memory: 40K
-alternatives: applying system-wide alternatives
-static_call: initialized
-jump_label: patching
-Unpatched branch history mitigation
-Bringing up secondary CPUs ...
-CPU features: detected: Kernel page table isolation (KPTI)
-CPU: All CPU(s) started at EL2
-EFI: WARNING: failed to parse the CC blob
-efi: [Firmware Bug]: IRQ flags corrupted (0x00000140=>0x00000100) by EFI get_time
-pci 0000:00:1f.0: [Firmware Bug]: TigerPoint LPC.BM_STS cleared
-pcieport 0000:00:1c.0: AER: Corrected error message received from 0000:01:00.0
-pcieport 0000:00:1c.0: DPC: error containment capabilities: Int Msg #0, RPExt- PoisonedTLP- SwTrigger- RP PIO Log 0, DL_ActiveErr-
-usb 5-1: WARNING: ath10k USB support is incomplete, don't expect anything to work!
-usb 1-1: device descriptor read/64, error -71
-[drm] ERROR Failed to initialise the GPU
-[drm:intel_dp_detect [i915]] *ERROR* BUG in the panel's descriptor
-amdgpu 0000:03:00.0: amdgpu: WARNING: the fan is broken
-nouveau 0000:01:00.0: bus: MMIO read of 00000000 FAULT at 3e6684 [ PRIVRING ]
-iwlwifi 0000:02:00.0: Microcode SW error detected. Restarting 0x0.
-iwlwifi 0000:02:00.0: 0x00000034 | NMI_INTERRUPT_WDG
-ata1.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen
-blk_update_request: I/O error, dev sda, sector 2048 op 0x0:(READ) flags 0x0 phys_seg 1 prio class 0
-EXT4-fs (vda1): mounted filesystem with ordered data mode. Opts: errors=panic
-EXT4-fs error (device vda1): ext4_lookup:1234: inode #2: comm ls: deleted inode referenced: 12
-EXT4-fs (vda1): warning: mounting unchecked fs, running e2fsck is recommended
-EXT4-fs (vda1): error count since last fsck: 5
-XFS (vda1): Corruption warning: Metadata has LSN (1:2) ahead of current LSN (1:1).
-BTRFS warning (device vda1): checksum error at logical 123 on dev /dev/vda1
-VFS: Mounted root (ext4 filesystem) readonly on device 254:1.
-VFS: Finished mounting rootfs on nullfs
-FAT-fs (vda2): Volume was not properly unmounted. Some data may be corrupt. Please run fsck.
-random: crng init done
-prog[123]: segfault at 0 ip 0000000000401136 sp 00007ffd12345678 error 4 in prog[401000+1000] likely on CPU 1 (core 1, socket 0)
-Code: 48 89 e5 48 c7 45 f8 00 00 00 00 48 8b 45 f8 <8b> 00 89 45 f4
-traps: prog[123] general protection fault ip:401136 sp:7ffd12345678 error:0 in prog[401000+1000]
-traps: prog[123] trap invalid opcode ip:401136 sp:7ffd12345678 error:0 in prog[401000+1000]
-traps: prog[123] trap int3 ip:401136 sp:7ffd12345678 error:0 in prog[401000+1000]
-traps: prog[123] trap divide error ip:401136 sp:7ffd12345678 error:0 in prog[401000+1000]
-prog[123]: unhandled level 2 translation fault (11) at 0x00000008, esr 0x92000006, in prog[401000+1000]
-prog: unhandled exception: unknown or uncategorized exception
-prog (123): undefined instruction: pc=00000000aabbccdd
-Alignment trap: prog (123) PC=0x00010424 Instr=0xe5943000 Address=0xbe9d1c2a FSR 0x001
-prog[123]: bad frame in setup_rt_frame: 00000000deadbeef nip 00000000 lr 00000000
-User process fault: interruption code 0010 ilc:2 in prog[401000+1000]
-potentially unexpected fatal signal 11.
-show_signal_msg: 12 callbacks suppressed
-prog invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0
-Memory cgroup out of memory: Killed process 123 (prog) total-vm:123456kB, anon-rss:12345kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:123kB oom_score_adj:0
-oom_reaper: reaped process 123 (prog), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB
-note: prog[123] exited with preempt_count 1
-prog (123) used greatest stack depth: 12345 bytes left
-process 'prog' launched '/dev/fd/3' with NULL argv: empty string added
-capability: warning: `prog' uses deprecated v2 capabilities in a way that may be insecure
-netlink: 12 bytes leftover after parsing attributes in process `prog'.
-TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:80. Sending cookies.
-IPv4: martian source 10.0.0.1 from 10.0.0.2, on dev eth0
-bond0: Warning: No 802.3ad response from the link partner for any adapters in the bond
-device-mapper: core: CONFIG_IMA_DISABLE_HTABLE is disabled. Duplicate IMA measurements will not be recorded in the IMA log.
-systemd[1]: BUG: this is systemd's
-audit: type=1400 audit(1700000000.123:45): apparmor=\"DENIED\" operation=\"open\" comm=\"BUG:\"
-test_bpf: #0 TAX jited:1 11 11 11 PASS
-# Subtest: BUG: this is a test's name
-    # KUnit: oops handled
-lkdtm: No crash points registered, enable through debugfs
-Unstable clock detected, switching default tracing clock to \"global\"
-** trace_printk() being used. Allocating extra memory.  **
-WARNING: Flushing of the cache is slow here
-This architecture does not have kernel memory protection.
-Disabling lock debugging due to kernel taint
-widget: loading out-of-tree module taints kernel.
-widget: module verification failed: signature and/or required key missing - tainting kernel
-Loading of unsigned module is rejected
-ima: No TPM chip found, activating TPM-bypass!
-Warning: unable to open an initial console.
-Warning: Processor Platform Limit event detected, but not handled.
-Please append a correct \"root=\" boot option when you see a panic
-Console: switching to colour dummy device 80x25
-Run /sbin/init as init process";
-
-/// What programs write on the same console.
-pub const USER_SPACE: &str = "\
-BUG: this is a shell script's
-# BUG: KASAN is not in this kernel
-# selftests: mm: test of BUG: Bad page state
-ok 1 BUG: test
-not ok 2 kernel panic expected
-WARNING: CPU usage is high
-WARNING: at least one device is missing
-[WARNING] something
-[ BUG ] tracker
-INFO: task list:
-INFO: possible values are 1 and 2
-INFO: rcu is configured
-panic: prog: cannot allocate
-panic(cpu 0 caller 0x1): this is another system's
-Oops, something went wrong
-Oops: please try again
-Oops! Page not found
-Internal error: please report
-general protection is enabled
-Unable to handle kernel version 6: unsupported
-Unable to handle request
-Unhandled exception: System.Exception
-Unhandled fault in module
-kernel: panic
-Kernel panic will follow if you say yes
-Call Trace: enabled
-Call Trace:
-  at main (main.js:1)
-Segmentation fault (core dumped)
-double free or corruption (!prev)
-*** stack smashing detected ***: terminated
-free(): invalid pointer
-==123==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010
-SUMMARY: UndefinedBehaviorSanitizer: undefined-behavior x.c:3:5
-x.c:3:5: runtime error: signed integer overflow
-memory leak detected by the test
-LeakSanitizer: detected memory leaks
-watchdog: hardware watchdog started
-soft lockup test skipped
-test: refcount_t: underflow; test passes
-list_add corruption test: skipped
-unregister_netdevice test
-grep -q 'BUG:' /var/log/kern.log
-+ dmesg | grep -c 'Kernel panic - not syncing'
-Checking for 'WARNING: CPU: ' in dmesg: none
-echo c > /proc/sysrq-trigger would panic
-debian login: ";

@@ -67,7 +67,7 @@ pub fn open(path: &Path) -> Result<Input, String> {
         None => {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(fail)?;
-            Ok(Input::Whole(Bytes::Owned(bytes)))
+            Ok(Input::Whole(Bytes::Owned(of_windows(bytes))))
         }
     }
 }
@@ -96,6 +96,20 @@ fn decompressor(start: &[u8]) -> Option<Wrap> {
     }
 }
 
+/// UTF-16 with its byte order mark, as terminals and shells of Windows save a serial console, as UTF-8; all else as it is.
+fn of_windows(bytes: Vec<u8>) -> Vec<u8> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return bytes,
+    };
+    let units = bytes[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    char::decode_utf16(units)
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect::<String>()
+        .into_bytes()
+}
+
 fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
@@ -122,7 +136,11 @@ fn stream(mut raw: Box<dyn Read>) -> io::Result<Input> {
     };
     let mut kept = Vec::new();
     stream.by_ref().take(KEEP_MAX as u64).read_to_end(&mut kept)?;
-    Ok(if kept.len() < KEEP_MAX { Input::Whole(Bytes::Owned(kept)) } else { Input::Stream(kept, stream) })
+    Ok(if kept.len() < KEEP_MAX {
+        Input::Whole(Bytes::Owned(of_windows(kept)))
+    } else {
+        Input::Stream(kept, stream)
+    })
 }
 
 /// The running kernel's log, as lines with time stamps, out of /dev/kmsg (Documentation/ABI/testing/dev-kmsg).
@@ -186,6 +204,13 @@ fn unescape(text: &[u8], log: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_saved_on_windows_is_text() {
+        assert_eq!(of_windows(b"\xff\xfeB\0U\0G\0\n\0".to_vec()), b"BUG\n");
+        assert_eq!(of_windows(b"\xfe\xff\0B\0U\xd8\0".to_vec()), "BU\u{fffd}".as_bytes());
+        assert_eq!(of_windows(b"\xff plain".to_vec()), b"\xff plain");
+    }
 
     #[test]
     fn a_record_is_a_line() {

@@ -46,6 +46,15 @@ pub fn write(outcomes: &[Outcome], style: &Style, out: &mut dyn Write) -> io::Re
     human.groups(outcomes, out)
 }
 
+/// Whether two reports of one log have one and the same diagnosis, as when a table's entries fail one after the other.
+fn tells_the_same(earlier: &Explained, report: &Explained) -> bool {
+    let told = |report: &Explained| {
+        let diagnosis = report.diagnosis.as_ref().filter(|diagnosis| diagnosis.is_known())?;
+        Some((diagnosis.cause, diagnosis.summary.clone(), report.signature.clone()))
+    };
+    told(earlier).is_some() && told(earlier) == told(report)
+}
+
 struct Human {
     style: Style,
     paint: Paint,
@@ -72,7 +81,9 @@ impl Human {
                 writeln!(out)?;
             }
             let of = if total > 1 { format!(" ({} of {total})", number + 1) } else { String::new() };
-            self.report(log, index, report, &of, out)?;
+            let told = causes.clone().take(number).position(|(_, earlier)| tells_the_same(earlier, report));
+            let told = told.filter(|_| !self.style.verbose);
+            self.report(log, index, report, &of, told.map(|at| at + 1), out)?;
         }
         self.kernel(log, out)?;
         let consequences = log.reports.len() - total;
@@ -86,12 +97,14 @@ impl Human {
         writeln!(out, "\n{}", self.paint.severity(Severity::Error, &line))
     }
 
+    /// One cause, the `of`-th; its diagnosis only when it was not `told` with an earlier one.
     fn report(
         &self,
         log: &Explanation,
         index: usize,
         report: &Explained,
         of: &str,
+        told: Option<usize>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let head = format!("{}{of}:", report.report.kind);
@@ -101,18 +114,21 @@ impl Human {
             self.paint.severity(Severity::Error, &head),
             self.paint.strong(&text::safe(&report.title))
         )?;
-        if let Some(diagnosis) = &report.diagnosis {
-            self.cause(diagnosis, out)?;
+        let diagnosis = report.diagnosis.as_ref().filter(|_| told.is_none());
+        match (diagnosis, told) {
+            (Some(diagnosis), _) => self.cause(diagnosis, out)?,
+            (None, Some(number)) => writeln!(out, "  cause, evidence and advice: as {number}")?,
+            (None, None) => {}
         }
         self.place(log, report, out)?;
         let excerpt = log.excerpts.get(index);
-        if let Some(diagnosis) = &report.diagnosis {
+        if let Some(diagnosis) = diagnosis {
             self.evidence(diagnosis, out)?;
         }
         self.excerpt(report, excerpt, out)?;
         self.code(report, out)?;
         self.consequences(log, index, out)?;
-        if let Some(diagnosis) = &report.diagnosis {
+        if let Some(diagnosis) = diagnosis {
             for advice in &diagnosis.advice {
                 self.wrapped(
                     &format!("  {} ", self.paint.help("next:")),
@@ -250,9 +266,9 @@ impl Human {
         writeln!(out, "{bar}\n{bar} {} ({})", self.paint.strong("code"), text::safe(&compared))?;
         let at = view.lines.iter().position(|line| line.trapping).unwrap_or(0);
         for line in view.lines.iter().skip(at.saturating_sub(4)).take(9) {
-            let mark = if line.trapping { "<- here" } else { "" };
-            let shown = format!("{:<24} {:<40}", text::hex(&line.bytes), text::safe(&line.text));
-            writeln!(out, "{bar}   {} {}", shown.trim_end(), self.paint.help(mark))?;
+            let shown = format!("{:<24} {}", text::hex(&line.bytes), text::safe(&line.text));
+            let mark = if line.trapping { self.paint.help(" <- here") } else { String::new() };
+            writeln!(out, "{bar}   {}{mark}", shown.trim_end())?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use kvet_console::{Arch, Code, CpuContext, Frame, Phase, Trap};
+use kvet_console::{Arch, Code, CpuContext, Frame, Object, Phase, Trace, Trap};
 use kvet_explain::symbols::{Resolved, ResolvedFrame, Verdict};
 use kvet_explain::{Diagnosis, Explained};
 use serde::Serialize;
@@ -65,10 +65,20 @@ struct Report<'a> {
     cut: bool,
     hardware: Option<&'a str>,
     taint: Option<&'a str>,
+    modules: &'a [String],
+    work: Option<&'a str>,
+    source: Option<String>,
+    stalled_cpus: &'a [u32],
+    locks: &'a [String],
+    object: Option<ObjectJson<'a>>,
+    stacks: Vec<StackJson<'a>>,
+    panic: Option<&'a str>,
+    repeated: &'a [u64],
     registers: serde_json::Map<String, serde_json::Value>,
     trap: Option<TrapJson<'a>>,
     code: Option<CodeJson>,
     frames: Vec<FrameJson<'a>>,
+    traces: Vec<TraceJson<'a>>,
     consequence_of: Option<usize>,
     signature: &'a str,
     diagnosis: Option<DiagnosisJson<'a>>,
@@ -86,10 +96,40 @@ struct TrapJson<'a> {
     fetch: Option<bool>,
     user: Option<bool>,
     present: Option<bool>,
+    reserved: Option<bool>,
+    protection_key: Option<bool>,
     ec: Option<u8>,
+    il: Option<bool>,
     fsc: Option<u8>,
     level: Option<u8>,
     walk: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a sanitiser or the slab allocator says of the object at fault.
+#[derive(Serialize)]
+struct ObjectJson<'a> {
+    address: Option<String>,
+    cache: Option<&'a str>,
+    size: Option<u64>,
+    access_size: Option<u64>,
+    write: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct StackJson<'a> {
+    name: &'a str,
+    start: String,
+    end: String,
+}
+
+/// Another trace of the report: how an object came to be, another CPU's, an earlier lock's.
+#[derive(Serialize)]
+struct TraceJson<'a> {
+    title: &'a str,
+    cpu: Option<u32>,
+    pid: Option<u32>,
+    comm: Option<&'a str>,
+    frames: Vec<FrameJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -211,10 +251,24 @@ fn report(explained: &Explained) -> Report<'_> {
         cut: report.cut,
         hardware: report.hardware.as_deref(),
         taint: report.taint.as_deref(),
+        modules: &report.modules,
+        work: report.work.as_deref(),
+        source: report.source.as_ref().map(|(file, line)| format!("{file}:{line}")),
+        stalled_cpus: &report.stalled_cpus,
+        locks: &report.locks,
+        object: report.object.as_ref().map(object),
+        stacks: report
+            .stacks
+            .iter()
+            .map(|(name, start, end)| StackJson { name, start: hex(*start), end: hex(*end) })
+            .collect(),
+        panic: report.panic.as_deref(),
+        repeated: &report.repeated,
         registers: registers.collect(),
         trap: report.trap.as_ref().map(trap),
         code: report.code.as_ref().map(|bytes| code(bytes, resolved)),
         frames: frames(report, resolved),
+        traces: report.traces.iter().map(trace).collect(),
         consequence_of: explained.consequence_of,
         signature: &explained.signature,
         diagnosis: explained.diagnosis.as_ref().map(diagnosis),
@@ -269,10 +323,33 @@ fn trap(trap: &Trap) -> TrapJson<'_> {
         fetch: fault.fetch,
         user: fault.user,
         present: fault.present,
+        reserved: fault.reserved,
+        protection_key: fault.protection_key,
         ec: fault.ec,
+        il: fault.il,
         fsc: fault.fsc,
         level: fault.level,
         walk: trap.walk.iter().map(|(name, value)| (name.clone(), hex(*value).into())).collect(),
+    }
+}
+
+fn object(object: &Object) -> ObjectJson<'_> {
+    ObjectJson {
+        address: object.address.map(hex),
+        cache: object.cache.as_deref(),
+        size: object.size,
+        access_size: object.access.map(|(size, _)| size),
+        write: object.access.map(|(_, write)| write),
+    }
+}
+
+fn trace(trace: &Trace) -> TraceJson<'_> {
+    TraceJson {
+        title: &trace.title,
+        cpu: trace.cpu,
+        pid: trace.pid,
+        comm: trace.comm.as_deref(),
+        frames: trace.ip.iter().chain(&trace.frames).map(|one| frame(one, None)).collect(),
     }
 }
 

@@ -5,6 +5,7 @@ use kvet_image::{Image, VirtAddr};
 
 use super::{Class, Machine, Owner, PatchedText};
 use crate::alternatives::x86::{self as alt, Alternative, Layout};
+use crate::features::x86::{RETHUNK, RETPOLINE, RETPOLINE_LFENCE};
 use crate::{Bounds, Context};
 
 /// How a kernel patches: which of the forms that arch/x86/kernel/alternative.c has had.
@@ -39,10 +40,6 @@ impl Dialect {
         if self == Dialect::Paravirt { 8 } else { 11 }
     }
 }
-
-const RETPOLINE: u16 = 11 * 32 + 12;
-const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
-const RETHUNK: u16 = 11 * 32 + 14;
 
 /// The kernel's nops by length (arch/x86/include/asm/nops.h).
 const NOPS: [&[u8]; 12] = [
@@ -463,7 +460,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                     Some(agreed) => value = agreed,
                     None => {
                         text.skipped.push(format!(
-                            "the constants of {} are not followed: no symbol {name}",
+                            "the constants of {} stay as in the file: the boot decides what {name} holds",
                             section.name
                         ));
                         continue;
@@ -580,11 +577,11 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 continue;
             }
             let owner = Owner { key: Some(label.key), ..Owner::of(Class::JumpLabel, label.index as usize) };
-            let jump = match self.machine.key_enabled(label.key) {
-                Some(enabled) => label.is_jump_when(enabled),
-                None => !is_nop(&old[..len]),
+            // What has not been switched has not been written either.
+            let new = match self.machine.key_enabled(label.key) {
+                Some(enabled) => jump_label(label.code, label.target, len, label.is_jump_when(enabled)),
+                None => old[..len].to_vec(),
             };
-            let new = jump_label(label.code, label.target, len, jump);
             text.put(label.code, &new, owner);
         }
     }

@@ -2,7 +2,7 @@
 
 use kvet_image::{Arch, Image, VirtAddr};
 use kvet_tables::exceptions::ExceptionTable;
-use kvet_tables::{Bounds, Context};
+use kvet_tables::{Bounds, Context, LocatedBy};
 
 /// A field of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -177,40 +177,22 @@ pub fn shapes(context: &Context<'_>) -> Vec<Shape> {
         }
     }
     for section in image.sections().iter().filter(|s| s.name.starts_with("runtime_")) {
-        let bounds = Bounds { start: section.addr, end: section.end(), ..runtime_bounds(image, &section.name) };
+        let located_by = LocatedBy::Section(section.name.clone());
+        let bounds = Bounds { start: section.addr, end: section.end(), located_by };
         add("runtime-constants", &bounds, 4, SITE);
     }
     found
-}
-
-fn runtime_bounds(image: &Image, name: &str) -> Bounds {
-    let located = Bounds::locate(image, name, "", "");
-    located.unwrap_or(Bounds {
-        start: VirtAddr(0),
-        end: VirtAddr(0),
-        located_by: kvet_tables::LocatedBy::Section(name.to_owned()),
-    })
 }
 
 fn shape(image: &Image, table: &'static str, bounds: &Bounds, entry: u64, fields: Fields) -> Option<Shape> {
     bounds.bytes(image)?;
     image.file_range(bounds.start)?;
     let count = bounds.len() / entry;
-    let site = |name: &str| name == "site";
+    // The headers of BTF and ORC are one entry; of the others one entry is a misread table.
+    let is_header = matches!(table, "btf" | "orc");
     let fields = fields
         .iter()
-        .map(|(name, offset, size)| Field { name, offset: *offset, size: *size, site: site(name) })
+        .map(|(name, offset, size)| Field { name, offset: *offset, size: *size, site: *name == "site" })
         .collect();
-    (count > 1 || table == "btf" && count > 0 || fields_are_header(table, count)).then_some(Shape {
-        table,
-        start: bounds.start,
-        entry,
-        count,
-        fields,
-    })
-}
-
-/// The header of ORC is one entry.
-fn fields_are_header(table: &str, count: u64) -> bool {
-    table == "orc" && count == 1
+    (count > 1 || is_header && count == 1).then_some(Shape { table, start: bounds.start, entry, count, fields })
 }

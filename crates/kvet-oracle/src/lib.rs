@@ -4,6 +4,7 @@
 pub mod boot;
 pub mod campaign;
 pub mod damage;
+pub mod equality;
 pub mod random;
 pub mod reference;
 pub mod score;

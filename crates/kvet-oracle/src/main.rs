@@ -4,6 +4,7 @@
 //!   after table; predictions (written before each boot), outcomes and disagreements go into the directory
 //! - `kvet-oracle damage KERNEL TABLE FIELD HOW SEED COPY [KEY]`: writes one damaged copy; of jump labels, one of that
 //!   static key
+//! - `kvet-oracle text KERNEL MODEL...`: whether guests' text is what `kvet patch --cpu MODEL` says, byte for byte
 //! - `kvet-oracle boot KERNEL`: boots a kernel and prints the first line that tells of a failure
 //! - `kvet-oracle tables KERNEL`: the tables and fields that are damaged
 
@@ -15,11 +16,11 @@ use kvet_image::Image;
 use kvet_oracle::campaign::{self, Plan};
 use kvet_oracle::damage::{self, HOWS};
 use kvet_oracle::random::Random;
-use kvet_oracle::{boot, shape};
+use kvet_oracle::{boot, equality, shape};
 use kvet_tables::Context;
 
 const USAGE: &str = "usage: kvet-oracle run KERNEL SEED BOOTS DIRECTORY [TABLE] | damage KERNEL TABLE FIELD HOW SEED COPY [KEY] | \
-                     boot KERNEL | tables KERNEL";
+                     text KERNEL MODEL... | boot KERNEL | tables KERNEL";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -35,6 +36,7 @@ fn main() -> Result<ExitCode, Failure> {
         ["damage", kernel, table, field, how, seed, copy, key] => {
             write_damaged(kernel, &Wanted { table, field, how, key: Some(key) }, seed, copy)?
         }
+        ["text", kernel, ref models @ ..] if !models.is_empty() => show_text(kernel, models)?,
         ["boot", kernel] => show_boot(kernel)?,
         ["tables", kernel] => show_tables(kernel)?,
         _ => return Err(USAGE.into()),
@@ -98,6 +100,35 @@ fn show_boot(kernel: &str) -> Result<bool, Failure> {
     let line = boot.first_failure().unwrap_or("(no failure)");
     writeln!(std::io::stdout(), "{line}")?;
     Ok(boot.end == boot::End::Booted)
+}
+
+/// Prints a line a model; whether every byte is explained.
+fn show_text(kernel: &str, models: &[&str]) -> Result<bool, Failure> {
+    let image = open(kernel)?;
+    let release = image.release().unwrap_or("?");
+    let mut out = std::io::stdout().lock();
+    let mut good = true;
+    for model in models {
+        match equality::of(&image, model) {
+            Ok(e) => {
+                good &= e.unexplained == 0 && e.between == 0;
+                writeln!(
+                    out,
+                    "{release} {model}: {} bytes, {} sites, {} unexplained; {} moved by KASLR, {} traced; {} otherwise \
+                     from the other guest's processor",
+                    e.bytes, e.sites, e.unexplained, e.relocated, e.traced, e.between
+                )?;
+                for line in e.first.iter().chain(&e.skipped) {
+                    writeln!(out, "    {line}")?;
+                }
+            }
+            Err(why) => {
+                good = false;
+                writeln!(out, "{release} {model}: not compared: {why}")?;
+            }
+        }
+    }
+    Ok(good)
 }
 
 fn show_tables(kernel: &str) -> Result<bool, Failure> {

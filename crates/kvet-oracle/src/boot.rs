@@ -52,7 +52,8 @@ impl Boot {
     /// Whether a line stands in the memory: in the log buffer, which no console showed.
     fn log_has(&self, line: &str) -> bool {
         let mut memory = Vec::new();
-        let read = (&self.memory).seek(SeekFrom::Start(0)).and_then(|_| (&self.memory).read_to_end(&mut memory));
+        let read =
+            (&self.memory).seek(SeekFrom::Start(0)).and_then(|_| (&self.memory).read_to_end(&mut memory));
         read.is_ok() && memchr::memmem::find(&memory, line.as_bytes()).is_some()
     }
 

@@ -134,7 +134,7 @@ pub fn damage(
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+    bytes.iter().rev().fold(0, |value, byte| (value << 8) | u64::from(*byte))
 }
 
 fn value(
@@ -151,7 +151,7 @@ fn value(
         How::MinusOne => old.wrapping_sub(1),
         How::Zero => 0,
         How::Ones => u64::MAX,
-        How::Bit => old ^ 1 << random.below(field.size * 8),
+        How::Bit => old ^ (1 << random.below(field.size * 8)),
         How::Random => random.bits(),
         How::Near => old.wrapping_add(2 + random.below(14) as u64),
         How::Neighbour => {
@@ -161,7 +161,16 @@ fn value(
             let moved = next.0.wrapping_sub(shape.at(index)?.checked_add(field.offset)?.0);
             let is_distance = matches!(
                 field.name,
-                "site" | "replacement" | "target" | "key" | "fixup" | "file" | "function" | "tracepoint" | "value" | "name"
+                "site"
+                    | "replacement"
+                    | "target"
+                    | "key"
+                    | "fixup"
+                    | "file"
+                    | "function"
+                    | "tracepoint"
+                    | "value"
+                    | "name"
             ) && shape.table != "parameters"
                 && !(shape.table == "mcount" || shape.table == "paravirt");
             if is_distance { there.wrapping_add(moved) } else { there }

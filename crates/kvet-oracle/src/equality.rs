@@ -107,7 +107,8 @@ impl expected::Machine for Told<'_> {
 
 /// The memory of a guest in its first user space.
 fn halted(image: &Image, model: &str, append: &str) -> Result<File, String> {
-    let kernel = std::fs::canonicalize(image.path()).map_err(|e| format!("{}: {e}", image.path().display()))?;
+    let kernel =
+        std::fs::canonicalize(image.path()).map_err(|e| format!("{}: {e}", image.path().display()))?;
     let mut machine = Machine::new(image.arch().into(), &kernel);
     machine.cpu = Some(model.to_owned());
     machine.smp = PROCESSORS;

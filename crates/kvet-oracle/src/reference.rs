@@ -22,7 +22,8 @@ pub struct Reference<'a> {
 /// # Errors
 /// The sentence that says why it cannot be read.
 pub fn guest<'a>(boot: &Boot, image: &'a Image) -> Result<Guest<'a>, String> {
-    let memory = Memory::from_file(&boot.memory, Path::new("guest"), image.arch()).map_err(|e| e.to_string())?;
+    let memory =
+        Memory::from_file(&boot.memory, Path::new("guest"), image.arch()).map_err(|e| e.to_string())?;
     Guest::new(memory, image, Vec::new()).map_err(|e| e.to_string())
 }
 
@@ -39,10 +40,13 @@ impl<'a> Reference<'a> {
         Ok(Reference { image: context.image, guest, machine: GuestMachine::new(guest, context)? })
     }
 
+    fn enabled(&self, key: VirtAddr) -> Option<bool> {
+        self.guest.u32(self.guest.to_runtime(key)).map(|enabled| enabled != 0)
+    }
+
     /// Whether the boot has switched a key.
     pub fn is_switched(&self, key: VirtAddr) -> bool {
-        let now = self.guest.u32(self.guest.to_runtime(key)).map(|enabled| enabled != 0);
-        now != initially_enabled(self.image, key)
+        self.enabled(key) != initially_enabled(self.image, key)
     }
 
     /// Whether a feature is there.
@@ -63,7 +67,7 @@ impl Machine for Reference<'_> {
 
     /// Sites of keys that are not switched stay as they are in the file.
     fn key_enabled(&self, key: VirtAddr) -> Option<bool> {
-        self.is_switched(key).then(|| self.machine.key_enabled(key)).flatten()
+        self.enabled(key).filter(|_| self.is_switched(key))
     }
 
     fn pointer(&self, at: VirtAddr) -> Option<u64> {
@@ -74,8 +78,10 @@ impl Machine for Reference<'_> {
         self.machine.raw(at, into)
     }
 
+    /// It booted: whatever its variables say, where they have names.
     fn stage(&self) -> Stage {
-        self.machine.stage()
+        let uniprocessor = self.machine.stage().uniprocessor;
+        Stage { alternatives: true, static_calls: true, static_keys: true, running: true, uniprocessor }
     }
 
     fn slide(&self) -> u64 {

@@ -52,7 +52,11 @@ impl Count {
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<20} {:>6} {:>6} {:>6} {:>9} {:>12}", "table", "boots", "right", "wrong", "no claim", "wrong fatal")?;
+        writeln!(
+            f,
+            "{:<20} {:>6} {:>6} {:>6} {:>9} {:>12}",
+            "table", "boots", "right", "wrong", "no claim", "wrong fatal"
+        )?;
         let total = self.total();
         for (table, c) in self.0.iter().map(|(t, c)| (*t, c)).chain([("all", &total)]) {
             writeln!(
@@ -67,7 +71,11 @@ impl fmt::Display for Score {
         }
         let claims = total.boots - total.no_claim;
         let percent = if claims == 0 { 0.0 } else { 100.0 * f64::from(total.right) / f64::from(claims) };
-        write!(f, "{} of {claims} predictions right ({percent:.1} %), {} without a claim", total.right, total.no_claim)
+        write!(
+            f,
+            "{} of {claims} predictions right ({percent:.1} %), {} without a claim",
+            total.right, total.no_claim
+        )
     }
 }
 

@@ -86,7 +86,14 @@ const NAMED: &[(&str, &str, &str, &str, u64, Fields)] = &[
         "__start___param",
         "__stop___param",
         40,
-        &[("name", 0, 8), ("module", 8, 8), ("ops", 16, 8), ("perm", 24, 2), ("level", 26, 1), ("argument", 32, 8)],
+        &[
+            ("name", 0, 8),
+            ("module", 8, 8),
+            ("ops", 16, 8),
+            ("perm", 24, 2),
+            ("level", 26, 1),
+            ("argument", 32, 8),
+        ],
     ),
     (
         "exports",
@@ -105,14 +112,21 @@ const NAMED: &[(&str, &str, &str, &str, u64, Fields)] = &[
         &[("tracepoint", 0, 4)],
     ),
     // Of BTF the header's first words: its types are the concern of kvet-btf's own oracle.
-    ("btf", ".BTF", "__start_BTF", "__stop_BTF", 24, &[
-        ("magic", 0, 2),
-        ("header length", 4, 4),
-        ("type offset", 8, 4),
-        ("type length", 12, 4),
-        ("string offset", 16, 4),
-        ("string length", 20, 4),
-    ]),
+    (
+        "btf",
+        ".BTF",
+        "__start_BTF",
+        "__stop_BTF",
+        24,
+        &[
+            ("magic", 0, 2),
+            ("header length", 4, 4),
+            ("type offset", 8, 4),
+            ("type length", 12, 4),
+            ("string offset", 16, 4),
+            ("string length", 20, 4),
+        ],
+    ),
     ("orc", ".orc_header", "__start_orc_header", "__stop_orc_header", 20, &[("hash", 0, 8)]),
 ];
 
@@ -122,39 +136,51 @@ pub fn shapes(context: &Context<'_>) -> Vec<Shape> {
     let mut found = Vec::new();
     let mut add = |table: &'static str, bounds: &Bounds, entry: u64, fields: Fields| {
         let most = if matches!(table, "btf") { 1 } else { u64::MAX };
-        found.extend(shape(image, table, bounds, entry, fields).map(|s| Shape { count: s.count.min(most), ..s }));
+        found.extend(
+            shape(image, table, bounds, entry, fields).map(|s| Shape { count: s.count.min(most), ..s }),
+        );
     };
     match image.arch() {
         Arch::X86_64 => {
             if let Some(table) = kvet_tables::alternatives::x86::entries(context) {
-                add("alternatives", &table.bounds, table.layout.size() as u64, match table.layout.size() {
-                    14 => &[
-                        ("site", 0, 4),
-                        ("replacement", 4, 4),
-                        ("feature", 8, 2),
-                        ("flags", 10, 2),
-                        ("site length", 12, 1),
-                        ("replacement length", 13, 1),
-                    ],
-                    _ => &[
-                        ("site", 0, 4),
-                        ("replacement", 4, 4),
-                        ("feature", 8, 2),
-                        ("site length", 10, 1),
-                        ("replacement length", 11, 1),
-                    ],
-                });
+                add(
+                    "alternatives",
+                    &table.bounds,
+                    table.layout.size() as u64,
+                    match table.layout.size() {
+                        14 => &[
+                            ("site", 0, 4),
+                            ("replacement", 4, 4),
+                            ("feature", 8, 2),
+                            ("flags", 10, 2),
+                            ("site length", 12, 1),
+                            ("replacement length", 13, 1),
+                        ],
+                        _ => &[
+                            ("site", 0, 4),
+                            ("replacement", 4, 4),
+                            ("feature", 8, 2),
+                            ("site length", 10, 1),
+                            ("replacement length", 11, 1),
+                        ],
+                    },
+                );
             }
         }
         Arch::Arm64 => {
             if let Some(bounds) = &context.arm64_alternatives().bounds {
-                add("alternatives", bounds, 12, &[
-                    ("site", 0, 4),
-                    ("replacement", 4, 4),
-                    ("capability", 8, 2),
-                    ("site length", 10, 1),
-                    ("replacement length", 11, 1),
-                ]);
+                add(
+                    "alternatives",
+                    bounds,
+                    12,
+                    &[
+                        ("site", 0, 4),
+                        ("replacement", 4, 4),
+                        ("capability", 8, 2),
+                        ("site length", 10, 1),
+                        ("replacement length", 11, 1),
+                    ],
+                );
             }
         }
     }
@@ -163,10 +189,15 @@ pub fn shapes(context: &Context<'_>) -> Vec<Shape> {
     }
     if let Ok(table) = ExceptionTable::find(image) {
         let size = table.layout.size();
-        add("exceptions", &table.bounds, size, match size {
-            8 => &[("site", 0, 4), ("fixup", 4, 4)],
-            _ => &[("site", 0, 4), ("fixup", 4, 4), ("type", 8, 2), ("data", 10, 2)],
-        });
+        add(
+            "exceptions",
+            &table.bounds,
+            size,
+            match size {
+                8 => &[("site", 0, 4), ("fixup", 4, 4)],
+                _ => &[("site", 0, 4), ("fixup", 4, 4), ("type", 8, 2), ("data", 10, 2)],
+            },
+        );
     }
     if let Some(table) = context.bugs() {
         add("bugs", &table.bounds, 12, BUG);
@@ -194,5 +225,11 @@ fn shape(image: &Image, table: &'static str, bounds: &Bounds, entry: u64, fields
         .iter()
         .map(|(name, offset, size)| Field { name, offset: *offset, size: *size, site: *name == "site" })
         .collect();
-    (count > 1 || is_header && count == 1).then_some(Shape { table, start: bounds.start, entry, count, fields })
+    (count > 1 || is_header && count == 1).then_some(Shape {
+        table,
+        start: bounds.start,
+        entry,
+        count,
+        fields,
+    })
 }

@@ -93,8 +93,7 @@ fn two_processors_differ_in_what_only_one_has() {
     let old = write("old", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu lm\nbugs :\n");
     let new = write("new", "processor : 0\nvendor_id : GenuineIntel\nflags : fpu lm smap\nbugs :\n");
     let path = kernel.to_str().expect("UTF-8");
-    let (document, status) =
-        json(&["patch", path, "--cpuinfo", &old, "--against", &new, "--format", "json"]);
+    let (document, status) = json(&["patch", path, "--cpuinfo", &old, "--against", &new, "--format", "json"]);
     assert_eq!(status, Some(1));
     let differences = document["against"]["differences"].as_array().expect("a list");
     assert!(differences.len() > 100, "{}", differences.len());
@@ -126,7 +125,8 @@ fn what_cannot_be_answered_is_said() {
 
 #[test]
 fn a_model_is_asked_by_booting_on_it() {
-    let Some((kernel, _)) = kernels().into_iter().find(|(p, arm64)| !arm64 && name(p).contains("cloud")) else {
+    let Some((kernel, _)) = kernels().into_iter().find(|(p, arm64)| !arm64 && name(p).contains("cloud"))
+    else {
         return;
     };
     if std::process::Command::new("qemu-system-x86_64").arg("--version").output().is_err() {

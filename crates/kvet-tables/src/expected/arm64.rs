@@ -294,8 +294,9 @@ fn runtime_constants(text: &mut PatchedText, image: &Image, machine: &dyn Machin
             false => agreed(machine, kind, &site_list(image, &bounds, start)),
         };
         let Some(value) = value else {
-            text.skipped
-                .push(format!("the constants of {section} stay as in the file: the boot decides what {name} holds"));
+            text.skipped.push(format!(
+                "the constants of {section} stay as in the file: the boot decides what {name} holds"
+            ));
             continue;
         };
         let (words, _) = bounds.bytes(image).unwrap_or(&[]).as_chunks::<4>();

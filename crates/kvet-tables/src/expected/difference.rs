@@ -59,7 +59,8 @@ fn extent(part: &TextPart, sites: &[Touched]) -> Option<(usize, usize)> {
 
 fn owner(sites: &[Touched]) -> Option<Owner> {
     let of = |class: Class| sites.iter().rev().find(|t| t.owner.class == class);
-    let live = of(Class::JumpLabel).or_else(|| of(Class::StaticCall)).or_else(|| of(Class::StaticCallTrampoline));
+    let live =
+        of(Class::JumpLabel).or_else(|| of(Class::StaticCall)).or_else(|| of(Class::StaticCallTrampoline));
     live.or(sites.last()).map(|t| t.owner)
 }
 

@@ -53,7 +53,8 @@ impl<'g, 'a> Source<'g, 'a> {
     pub fn file(path: &Path) -> Result<Source<'g, 'a>, String> {
         let name = text::path(path);
         let bytes = std::fs::read(path).map_err(|e| format!("{name}: cannot be read: {e}"))?;
-        let info = CpuInfo::parse(&String::from_utf8_lossy(&bytes)).map_err(|why| format!("{name}: {why}"))?;
+        let info =
+            CpuInfo::parse(&String::from_utf8_lossy(&bytes)).map_err(|why| format!("{name}: {why}"))?;
         Ok(Source::CpuInfo { name, info })
     }
 }
@@ -72,6 +73,18 @@ pub struct Facts {
     pub unknown: Vec<String>,
 }
 
+impl Facts {
+    fn new(name: impl Into<String>, source: impl Into<String>) -> Facts {
+        Facts {
+            name: name.into(),
+            source: source.into(),
+            features: BTreeSet::new(),
+            assumed: Vec::new(),
+            unknown: Vec::new(),
+        }
+    }
+}
+
 /// What is asked of every processor.
 pub struct Asked<'r, 'a> {
     pub args: &'r PatchArgs,
@@ -88,16 +101,18 @@ impl Asked<'_, '_> {
             Source::Guest(guest) => {
                 let machine = GuestMachine::new(guest, self.context)?;
                 let name = format!("the guest of {}", text::path(guest.memory().path()));
-                Ok(self.with(&machine, self.facts(name, "as that guest's kernel found it".into())))
+                Ok(self.with(&machine, Facts::new(name, "as that guest's kernel found it")))
             }
             Source::Model(model) => self.asked_of_qemu(model),
             Source::CpuInfo { name, info } => self.described_by(name, info),
             Source::Baseline => {
                 let names = cpuinfo::BASELINE.iter().map(|n| (*n).to_owned()).collect();
                 let info = CpuInfo { flags: names, ..CpuInfo::default() };
-                let mut facts = self.facts("the least processor".into(), "what every processor has".into());
+                let mut facts = Facts::new("the least processor", "what every processor has");
                 let features = match self.image().arch() {
-                    Arch::X86_64 => cpuinfo::derive(self.image(), &Features::read(self.image()), &info).features,
+                    Arch::X86_64 => {
+                        cpuinfo::derive(self.image(), &Features::read(self.image()), &info).features
+                    }
                     Arch::Arm64 => self.always_on_arm64(),
                 };
                 facts.unknown = self.nameless(&features);
@@ -108,10 +123,6 @@ impl Asked<'_, '_> {
 
     fn image(&self) -> &Image {
         self.context.image
-    }
-
-    fn facts(&self, name: String, source: String) -> Facts {
-        Facts { name, source, features: BTreeSet::new(), assumed: Vec::new(), unknown: Vec::new() }
     }
 
     fn with(&self, machine: &dyn expected::Machine, mut facts: Facts) -> Patched {
@@ -127,7 +138,9 @@ impl Asked<'_, '_> {
     fn limit(&self) -> u16 {
         const MOST: u16 = 1024;
         match self.image().arch() {
-            Arch::X86_64 => Features::read(self.image()).limit().and_then(|n| n.try_into().ok()).unwrap_or(MOST),
+            Arch::X86_64 => {
+                Features::read(self.image()).limit().and_then(|n| n.try_into().ok()).unwrap_or(MOST)
+            }
             Arch::Arm64 => self.context.arm64_alternatives().capabilities.count.unwrap_or(MOST),
         }
     }
@@ -152,8 +165,8 @@ impl Asked<'_, '_> {
         let names: Vec<String> = open.iter().map(|f| known.name(self.image(), *f)).collect();
         let entries = table.entries.iter().filter(|e| open.contains(&e.feature)).count() as u64;
         vec![format!(
-            "{} on features without a name, taken as absent: {} (--features +NUMBER adds one)",
-            text::count(entries, "alternative depends").replace("alternative dependss", "alternatives depend"),
+            "{} for features that have no name, taken as absent: {} (--features +NUMBER adds one)",
+            text::count(entries, "alternative"),
             names.join(", ")
         )]
     }
@@ -167,13 +180,17 @@ impl Asked<'_, '_> {
         }
         let derived = cpuinfo::derive(self.image(), &Features::read(self.image()), info);
         let shown = info.model.as_ref().map_or_else(|| name.to_owned(), |model| format!("{model} ({name})"));
-        let mut facts = self.facts(shown, "flags and bugs of /proc/cpuinfo".into());
+        let mut facts = Facts::new(shown, "flags and bugs of /proc/cpuinfo");
         facts.unknown = self.nameless(&derived.features);
         if !derived.foreign.is_empty() {
-            facts.unknown.push(format!("names that this kernel does not have: {}", derived.foreign.join(" ")));
+            facts
+                .unknown
+                .push(format!("names that this kernel does not have: {}", derived.foreign.join(" ")));
         }
         if info.bugs.contains("its") {
-            facts.unknown.push("bug its: which indirect branches go through thunks is decided at boot".into());
+            facts
+                .unknown
+                .push("bug its: which indirect branches go through thunks is decided at boot".into());
         }
         facts.assumed = derived.assumed;
         Ok(self.with(&Described::new(self.image(), &derived.features, self.args.smp <= 1), facts))
@@ -190,7 +207,8 @@ impl Asked<'_, '_> {
         // Addresses in the text are then those that the file is linked to.
         machine.append = format!("nokaslr {}", self.args.append).trim_end().to_owned();
         let binary = self.args.qemu.clone().unwrap_or_else(|| PathBuf::from(machine.arch.emulator()));
-        let qemu = Qemu::open(&binary, &std::env::var_os("PATH").unwrap_or_default()).map_err(|e| e.to_string())?;
+        let qemu =
+            Qemu::open(&binary, &std::env::var_os("PATH").unwrap_or_default()).map_err(|e| e.to_string())?;
         machine.qemu.clone_from(&qemu.path);
         let memory = halted(&machine, &qemu, Duration::from_secs(self.args.timeout))?;
         let path = PathBuf::from(format!("guest of {model}"));
@@ -198,7 +216,7 @@ impl Asked<'_, '_> {
         let guest = Guest::new(memory, self.image(), Vec::new()).map_err(|e| e.to_string())?;
         let found = GuestMachine::new(&guest, self.context)?;
         let source = format!("as this kernel found it, booted by QEMU {}", qemu.number());
-        Ok(self.with(&found, self.facts(model.to_owned(), source)))
+        Ok(self.with(&found, Facts::new(model, source)))
     }
 }
 

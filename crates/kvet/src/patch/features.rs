@@ -85,11 +85,14 @@ fn key(context: &Context<'_>, word: &str) -> Result<(VirtAddr, bool), String> {
         _ => return Err(wanted()),
     };
     let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-    let table = context.jump_labels().map_err(|report| format!("--key {word}: {}", report.skipped.join(" ")))?;
+    let table =
+        context.jump_labels().map_err(|report| format!("--key {word}: {}", report.skipped.join(" ")))?;
     let (base, offset) = name.split_once('+').map_or((name, Some(0)), |(base, offset)| (base, hex(offset)));
     let by_name = context.image.symbol_addr(base).zip(offset).map(|(at, offset)| at.0.wrapping_add(offset));
     let at = hex(name).or(by_name).map(VirtAddr);
-    let at = at.ok_or_else(|| format!("--key {word}: this kernel has no symbol {base:?}; an address (0x...) will do"))?;
+    let at = at.ok_or_else(|| {
+        format!("--key {word}: this kernel has no symbol {base:?}; an address (0x...) will do")
+    })?;
     match table.labels.iter().any(|label| label.key == at) {
         true => Ok((at, on)),
         false => Err(format!("--key {word}: no jump label has a static key at {at}")),

@@ -177,7 +177,9 @@ fn against(
     let bytes: usize = found.iter().map(|d| d.len).sum();
     let verdict = match found.len() as u64 {
         0 => paint.good("the same text"),
-        n => paint.bad(&format!("{} of {} bytes differ", text::count(n, "place"), text::number(bytes as u64))),
+        n => {
+            paint.bad(&format!("{} of {} bytes differ", text::count(n, "place"), text::number(bytes as u64)))
+        }
     };
     writeln!(out, "\n{} {verdict}", paint.strong("text:"))?;
     let mut rows: Vec<_> = by_owner(found).into_iter().collect();
@@ -197,7 +199,11 @@ fn against(
     }
     if found.len() > SHOWN {
         let hidden = (found.len() - SHOWN) as u64;
-        writeln!(out, "\n  {}", paint.dim(&format!("... and {} more (--format json shows all)", text::number(hidden))))?;
+        writeln!(
+            out,
+            "\n  {}",
+            paint.dim(&format!("... and {} more (--format json shows all)", text::number(hidden)))
+        )?;
     }
     Ok(())
 }

@@ -24,9 +24,10 @@ fn document(answer: &Answer<'_>) -> Value {
     let names = Names::new(answer.context);
     let image = answer.image;
     let sum = Summary::of(answer.file, &answer.patched.text);
-    let given = answer.given.iter().map(|(key, on)| {
-        json!({ "address": hex(key.0), "symbol": image.symbolize(*key), "enabled": on })
-    });
+    let given = answer
+        .given
+        .iter()
+        .map(|(key, on)| json!({ "address": hex(key.0), "symbol": image.symbolize(*key), "enabled": on }));
     json!({
         "schema": "kvet-patch/1",
         "kernel": {

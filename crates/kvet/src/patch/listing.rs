@@ -42,14 +42,18 @@ const LONGEST: u64 = 1 << 20;
 
 /// A function's listing.
 pub fn of(image: &Image, file: &PatchedText, patched: &PatchedText, name: &str) -> Result<Listing, String> {
-    let start = image.symbol_addr(name).ok_or_else(|| format!("--function {name}: this kernel has no such symbol"))?;
+    let start = image
+        .symbol_addr(name)
+        .ok_or_else(|| format!("--function {name}: this kernel has no such symbol"))?;
     let part = file
         .part_at(start)
         .ok_or_else(|| format!("--function {name}: {start} is not in the text that is patched"))?;
-    let part_end = part.start.0 + part.bytes.len() as u64;
+    let part_end = part.start.0.saturating_add(part.bytes.len() as u64);
     let symbols = image.symbols();
     let next = symbols.get(symbols.upper_bound(start)).map_or(part_end, |s| s.addr.0);
-    let len = usize::try_from(next.min(part_end).min(start.0 + LONGEST) - start.0).unwrap_or(0);
+    let len =
+        usize::try_from(next.min(part_end).min(start.0.saturating_add(LONGEST)).saturating_sub(start.0))
+            .unwrap_or(0);
     let bytes = |text: &PatchedText| text.bytes(start, len).map(<[u8]>::to_vec).unwrap_or_default();
     let before = lines(image, start, &bytes(file));
     let after = lines(image, start, &bytes(patched));

@@ -256,7 +256,8 @@ fn write_file(image: &Image, patched: &PatchedText, path: &Path) -> Result<(), S
             let end = range.start.checked_add(part.bytes.len())?;
             bytes.get_mut(range.start..end)
         });
-        let range = range.ok_or_else(|| format!("{}: {} is not wholly in the file", path.display(), part.name))?;
+        let range =
+            range.ok_or_else(|| format!("{}: {} is not wholly in the file", path.display(), part.name))?;
         range.copy_from_slice(&part.bytes);
     }
     std::fs::write(path, bytes).map_err(|e| format!("{}: cannot be written: {e}", path.display()))

@@ -98,7 +98,9 @@ impl<'a> Names<'a> {
         if let Some(key) = owner.key.and_then(|key| self.image.symbolize(key)) {
             words += ", key ";
             // A key's size says nothing.
-            words += key.split_once("/0x").map_or(key.as_str(), |(name, _)| name.strip_suffix("+0x0").unwrap_or(name));
+            words += key
+                .split_once("/0x")
+                .map_or(key.as_str(), |(name, _)| name.strip_suffix("+0x0").unwrap_or(name));
         }
         words
     }

@@ -158,6 +158,16 @@ impl<'c> Checker<'c> {
         self.error(self.kinds.rules.site, index, message)
     }
 
+    /// The same, of a table whose every site each boot decodes (`apply_retpolines`, `apply_returns`).
+    pub(super) fn unreadable(&self, index: usize) -> Finding {
+        let site = self.table.sites.get(index).copied().unwrap_or_default();
+        let finding = self.not_executable(index);
+        match crate::mapped::page_fault(self.image, site) {
+            Some(line) => finding.at_boot(line, true),
+            None => finding,
+        }
+    }
+
     pub(super) fn push(&mut self, finding: Finding) {
         self.report.findings.push(finding);
     }

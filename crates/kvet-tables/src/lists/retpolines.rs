@@ -105,7 +105,7 @@ impl RetpolineSites<'_> {
     fn entry(&mut self, index: usize, known: bool) {
         let site = self.checker.table.sites[index];
         let Some(bytes) = self.checker.text.at(site) else {
-            let finding = self.checker.not_executable(index);
+            let finding = self.checker.unreadable(index);
             return self.checker.push(finding);
         };
         let finding = match branch(bytes, site) {

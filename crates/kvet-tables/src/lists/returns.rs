@@ -137,7 +137,7 @@ impl ReturnSites<'_> {
             let site = self.checker.table.sites[index];
             match self.checker.text.at(site) {
                 None => {
-                    let finding = self.checker.not_executable(index);
+                    let finding = self.checker.unreadable(index);
                     self.checker.push(finding);
                 }
                 Some(bytes) => self.entry(index, site, bytes),

@@ -19,7 +19,7 @@ use super::read::{Checker, Kinds, Rules, SiteTable, find};
 use super::returns::{left_out, missing, without_table};
 use super::words::{bugs, place, warning_line, warnings};
 use crate::bugs::Bug;
-use crate::disasm::x86::decode_one;
+use crate::disasm::x86::kernel_decodes;
 use crate::{Context, Table, TableReport};
 
 const KINDS: Kinds = Kinds {
@@ -120,8 +120,7 @@ impl RetpolineSites<'_> {
     fn opcode(&self, index: usize, site: VirtAddr, bytes: &[u8]) -> Finding {
         let message = "the site holds no call, jmp or jcc with a 32-bit distance".to_owned();
         let finding = self.checker.error("retpolines/opcode", index, message);
-        let whole = decode_one(site, bytes.get(..15).unwrap_or(bytes)).is_some();
-        self.warns(finding, whole)
+        self.warns(finding, kernel_decodes(site, bytes))
     }
 
     fn target(&self, index: usize, branch: Branch) -> Option<Finding> {

@@ -16,7 +16,7 @@ use kvet_image::{Arch, Kind, VirtAddr};
 use super::branches::{Op, Thunk, branch};
 use super::read::{Checker, Kinds, Rules, SiteTable, find};
 use super::words::{hex, place, warning_line, warnings};
-use crate::disasm::x86::decode_one;
+use crate::disasm::x86::kernel_decodes;
 use crate::{Context, Table, TableReport};
 
 const KINDS: Kinds = Kinds {
@@ -163,7 +163,7 @@ impl ReturnSites<'_> {
 
     fn says(&mut self, finding: Finding, site: VirtAddr, bytes: &[u8]) -> Finding {
         let context = self.checker.context;
-        if decode_one(site, bytes.get(..15).unwrap_or(bytes)).is_none() {
+        if !kernel_decodes(site, bytes) {
             let line = warnings(context, "apply_returns").first().and_then(|b| warning_line(context, b));
             return match line {
                 Some(line) => finding.at_boot(line, false),

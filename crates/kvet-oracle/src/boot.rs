@@ -46,7 +46,7 @@ impl Boot {
         }
         let wanted = fold_pointer(line);
         self.lines.iter().any(|l| fold_pointer(l).contains(&wanted))
-            || self.end == End::Silent && self.log_has(line)
+            || matches!(self.end, End::Silent | End::Exited) && self.log_has(line)
     }
 
     /// Whether a line stands in the memory: in the log buffer, which no console showed.

@@ -108,6 +108,17 @@ impl<'a> Text<'a> {
     }
 }
 
+/// What a boot finds that decodes a site outside the text (`apply_retpolines` and `apply_returns` decode every one): the
+/// bytes there, or the line with which it dies.
+pub(super) fn decoded(image: &Image, site: VirtAddr) -> Result<&[u8], String> {
+    // .bss and gaps have no bytes in the file.
+    const ZEROS: &[u8] = &[0; 15];
+    match crate::mapped::page_fault(image, site) {
+        Some(line) => Err(line),
+        None => Ok(Some(image.bytes_up_to(site, 15)).filter(|bytes| !bytes.is_empty()).unwrap_or(ZEROS)),
+    }
+}
+
 /// One list under examination.
 pub(super) struct Checker<'c> {
     pub(super) context: &'c Context<'c>,
@@ -156,16 +167,6 @@ impl<'c> Checker<'c> {
         let site = self.table.sites.get(index).copied().unwrap_or_default();
         let message = format!("the site is at {site}, which is not executable");
         self.error(self.kinds.rules.site, index, message)
-    }
-
-    /// The same, of a table whose every site each boot decodes (`apply_retpolines`, `apply_returns`).
-    pub(super) fn unreadable(&self, index: usize) -> Finding {
-        let site = self.table.sites.get(index).copied().unwrap_or_default();
-        let finding = self.not_executable(index);
-        match crate::mapped::page_fault(self.image, site) {
-            Some(line) => finding.at_boot(line, true),
-            None => finding,
-        }
     }
 
     pub(super) fn push(&mut self, finding: Finding) {

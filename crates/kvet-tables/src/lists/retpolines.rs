@@ -15,7 +15,7 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::VirtAddr;
 
 use super::branches::{Branch, RSP, Thunk, branch};
-use super::read::{Checker, Kinds, Rules, SiteTable, find};
+use super::read::{Checker, Kinds, Rules, SiteTable, decoded, find};
 use super::returns::{left_out, missing, without_table};
 use super::words::{bugs, place, warning_line, warnings};
 use crate::bugs::Bug;
@@ -105,7 +105,11 @@ impl RetpolineSites<'_> {
     fn entry(&mut self, index: usize, known: bool) {
         let site = self.checker.table.sites[index];
         let Some(bytes) = self.checker.text.at(site) else {
-            let finding = self.checker.unreadable(index);
+            let finding = self.checker.not_executable(index);
+            let finding = match decoded(self.checker.image, site) {
+                Ok(bytes) => self.warns(finding, kernel_decodes(site, bytes)),
+                Err(line) => finding.at_boot(line, true),
+            };
             return self.checker.push(finding);
         };
         let finding = match branch(bytes, site) {

@@ -14,7 +14,7 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Kind, VirtAddr};
 
 use super::branches::{Op, Thunk, branch};
-use super::read::{Checker, Kinds, Rules, SiteTable, find};
+use super::read::{Checker, Kinds, Rules, SiteTable, decoded, find};
 use super::words::{hex, place, warning_line, warnings};
 use crate::disasm::x86::kernel_decodes;
 use crate::{Context, Table, TableReport};
@@ -137,7 +137,11 @@ impl ReturnSites<'_> {
             let site = self.checker.table.sites[index];
             match self.checker.text.at(site) {
                 None => {
-                    let finding = self.checker.unreadable(index);
+                    let finding = self.checker.not_executable(index);
+                    let finding = match decoded(self.checker.image, site) {
+                        Ok(bytes) => self.says(finding, site, bytes),
+                        Err(line) => finding.at_boot(line, true),
+                    };
                     self.checker.push(finding);
                 }
                 Some(bytes) => self.entry(index, site, bytes),

@@ -138,6 +138,30 @@ pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>
     Guest::start(request)?.freeze(request, at)
 }
 
+/// What a guest left that was halted at a moment.
+pub struct Halted {
+    /// Its memory; `None` when it never came so far.
+    pub memory: Option<File>,
+    /// What its console said.
+    pub console: Console,
+}
+
+/// Boots once to a moment, and ends the guest there: for those who want to read what it has made of itself.
+///
+/// # Errors
+/// As [`run`].
+pub fn halt(request: &Request<'_>, at: Milestone) -> Result<Halted, Error> {
+    let mut guest = Guest::start(request)?;
+    let reached = guest.reach(request, at)?;
+    if let Some(ended_by) = guest.ended.clone().filter(|_| !reached)
+        && guest.was_refused(&ended_by)
+    {
+        return Err(Error::Refused { why: guest.refusal(&ended_by) });
+    }
+    let memory = guest.memory.take().filter(|_| reached).map(File::from);
+    Ok(Halted { memory, console: std::mem::take(&mut guest.capture).finish() })
+}
+
 /// A snapshot of some tens of megabytes loads in a fraction of a second, on a host that has time.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
 
@@ -303,19 +327,26 @@ impl<'a> Guest<'a> {
     /// Runs until a moment is reached, and gives the guest's state and what it has said; `None` when it never came
     /// so far.
     fn freeze(&mut self, request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>, Error> {
+        if !self.reach(request, at)? {
+            return Ok(None);
+        }
+        let console = std::mem::take(&mut self.capture).finish();
+        Snapshot::take(&mut self.qmp, console.bytes).map(Some)
+    }
+
+    /// Runs until a moment is reached; false when it never came so far.
+    fn reach(&mut self, request: &Request<'_>, at: Milestone) -> Result<bool, Error> {
         loop {
             let failed = |why| Error::Io { what: "following a guest".into(), why };
             self.wait(Instant::now() + SAMPLE).map_err(failed)?;
             self.listen(&mut |_| {}).map_err(failed)?;
             self.watch.sample();
-            let reached = self.milestones.iter().any(|(m, _)| *m == at);
-            if reached && self.greeted {
-                let console = std::mem::take(&mut self.capture).finish();
-                return Snapshot::take(&mut self.qmp, console.bytes).map(Some);
+            if self.greeted && self.milestones.iter().any(|(m, _)| *m == at) {
+                return Ok(true);
             }
             let late = self.patience(request.limits, request.success).is_some();
             if late || self.ended.is_some() || (request.stop)() {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }

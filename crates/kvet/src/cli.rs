@@ -72,6 +72,9 @@ pub enum Command {
     /// What does a failed guest's memory say: its log, its text against its tables, its keys, its CPUs?
     #[command(after_help = crate::inspect::EXAMPLES)]
     Inspect(crate::inspect::InspectArgs),
+    /// What will this kernel's text be after boot on this CPU? Applies its tables as the kernel does
+    #[command(after_help = crate::patch::EXAMPLES)]
+    Patch(Box<crate::patch::PatchArgs>),
     /// The boots in the store: list, show, export, compare
     Runs(crate::runs::RunsArgs),
     /// One HTML page of a campaign: rate, clusters, times, annotated logs
@@ -313,6 +316,8 @@ mod tests {
         insta::assert_snapshot!("help_explain", explain.render_long_help());
         let boot = command.find_subcommand_mut("boot").expect("boot is a command");
         insta::assert_snapshot!("help_boot", boot.render_long_help());
+        let patch = command.find_subcommand_mut("patch").expect("patch is a command");
+        insta::assert_snapshot!("help_patch", patch.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

@@ -6,6 +6,7 @@ use kvet_image::{Image, VirtAddr};
 use super::nops::{NOPS, Nops};
 use super::{Class, Machine, Owner, PatchedText};
 use crate::alternatives::x86::{self as alt, Alternative, Layout};
+use crate::features::x86::{RETHUNK, RETPOLINE, RETPOLINE_LFENCE};
 use crate::{Bounds, Context};
 
 /// How a kernel patches: which of the forms that arch/x86/kernel/alternative.c has had.
@@ -40,10 +41,6 @@ impl Dialect {
         if self == Dialect::Paravirt { 8 } else { 11 }
     }
 }
-
-const RETPOLINE: u16 = 11 * 32 + 12;
-const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
-const RETHUNK: u16 = 11 * 32 + 14;
 
 const INT3: u8 = 0xcc;
 /// A tail call of nothing, on a processor of which no return thunk has been asked for yet.
@@ -472,7 +469,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                     Some(agreed) => value = agreed,
                     None => {
                         text.skipped.push(format!(
-                            "the constants of {} are not followed: no symbol {name}",
+                            "the constants of {} stay as in the file: the boot decides what {name} holds",
                             section.name
                         ));
                         continue;
@@ -597,13 +594,12 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 continue;
             }
             let owner = Owner { key: Some(label.key), ..Owner::of(Class::JumpLabel, label.index as usize) };
-            let jump = match self.machine.key_enabled(label.key) {
-                Some(enabled) => label.is_jump_when(enabled),
-                None => !is_nop(&old[..len]),
-            };
-            let new = match (jump, len) {
+            let jump = self.machine.key_enabled(label.key).map(|enabled| label.is_jump_when(enabled));
+            let new = match (jump.unwrap_or(!is_nop(&old[..len])), len) {
                 (false, 5) => self.nops.live().to_vec(),
-                _ => jump_label(label.code, label.target, len, jump),
+                // What has not been switched has not been written either.
+                _ if jump.is_none() => old[..len].to_vec(),
+                (jump, len) => jump_label(label.code, label.target, len, jump),
             };
             text.put(label.code, &new, owner);
         }

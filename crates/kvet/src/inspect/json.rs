@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use kvet_memory::Guest;
 use kvet_memory::cpus::{Activity, Cpu};
 use kvet_memory::paging::{End, Walk};
 use kvet_memory::text::{Audit, Kind};
@@ -46,7 +47,7 @@ fn document(f: &Findings<'_, '_>) -> Value {
         },
         "log": part(f.log.as_ref(), log),
         "reports": f.explanation.as_ref().map(reports),
-        "text": part(f.text.as_ref(), |audit| audit_value(f, audit)),
+        "text": part(f.text.as_ref(), |audit| audit_value(f.guest, audit)),
         "keys": part(f.keys.as_ref(), |keys| keys.iter().map(key).collect()),
         "features": part(f.features.as_ref(), |set| json!(kvet_memory::features::names(guest, f.context, set))),
         "cpus": f.cpus.as_ref().map(|cpus| cpus.iter().map(|c| cpu(f, c)).collect::<Vec<_>>()),
@@ -92,20 +93,21 @@ fn reports(explanation: &crate::explain::Explanation) -> Value {
     explanation.reports.iter().map(report).collect()
 }
 
-fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
+/// The audit of a guest's text; `kvet patch --as-booted` has it too.
+pub fn audit_value(guest: &Guest<'_>, audit: &Audit) -> Value {
     let oddity = |odd: &kvet_memory::text::Oddity| {
         let (step, feature) = match &odd.kind {
             Kind::HalfPatched { step } => (Some(step.as_str()), None),
             Kind::WrongFeature { feature, .. } => (None, Some(*feature)),
             _ => (None, None),
         };
-        let code = kvet_tables::disasm::code(f.guest.image(), odd.start, &odd.memory);
+        let code = kvet_tables::disasm::code(guest.image(), odd.start, &odd.memory);
         json!({
             "kind": odd.kind.as_str(),
             "in_progress": odd.in_progress,
             "address": hex(odd.start.0),
-            "runtime": hex(f.guest.to_runtime(odd.start)),
-            "symbol": f.guest.symbolize(f.guest.to_runtime(odd.start)),
+            "runtime": hex(guest.to_runtime(odd.start)),
+            "symbol": guest.symbolize(guest.to_runtime(odd.start)),
             "length": odd.len,
             "file": text::hex(&odd.file),
             "expected": text::hex(&odd.expected),
@@ -116,7 +118,7 @@ fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
             "key": odd.owner.and_then(|o| o.key).map(|k| hex(k.0)),
             "step": step,
             "feature": feature,
-            "message": human::words(f, odd),
+            "message": human::words(guest, odd),
         })
     };
     let expected: serde_json::Map<String, Value> =

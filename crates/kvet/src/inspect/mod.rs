@@ -1,8 +1,8 @@
 //! `kvet inspect`: from a guest's memory and its kernel to what it says, to a renderer.
 
 mod explained;
-mod human;
-mod json;
+pub mod human;
+pub mod json;
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -17,9 +17,9 @@ const CONFIRM_TO: f64 = 0.2;
 const MARGIN: f64 = 0.6;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
-/// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where
-/// they are believed never to fail, one failure is enough.
-const CULPRIT_LOW_RATE: f64 = 0.1;
+/// The culprit must fail more often than this share of the rate, and than good candidates are believed to. One stray
+/// failure is not enough: that good candidates never fail is believed too easily where they do so rarely.
+const CULPRIT_LOW_RATE: f64 = 0.15;
 
 /// What is searched.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -153,7 +153,7 @@ impl Search {
         })
     }
 
-    /// The same search with one boot a test.
+    /// The same search with one boot a test and no confirming test: it ends when a culprit holds the confidence.
     pub(crate) fn greedy(self) -> Search {
         Search { batch: Batch::One, ..self }
     }
@@ -240,6 +240,9 @@ impl Search {
             return step;
         }
         if let Some(found) = self.found(&posterior).filter(|_| self.confirm.is_none()) {
+            if self.batch == Batch::One {
+                return Step::Done(answer(&posterior, found, false));
+            }
             let is_testable = |at: u64| !self.builds.broken.contains(&at);
             if is_testable(found.0 - 1) && is_testable(found.1) {
                 self.begin_confirm(&posterior, found);
@@ -306,11 +309,16 @@ impl Search {
         Some(Step::Test { candidate: self.problem.candidates, boots: rest, why: Why::Calibrate })
     }
 
-    /// The segment that is probable enough to be confirmed and that no test can split.
+    /// The segment that is probable enough to be confirmed, or to be the answer, and that no test can split.
     fn found(&self, posterior: &[Segment]) -> Option<(u64, u64)> {
+        let from = match self.batch {
+            Batch::Best => CONFIRM_FROM,
+            Batch::One => self.problem.confidence,
+        };
         posterior
             .iter()
-            .find(|s| s.mass >= CONFIRM_FROM && self.builds.is_final(s))
+            .filter(|s| s.mass >= from && self.builds.is_final(s))
+            .max_by(|a, b| a.mass.total_cmp(&b.mass))
             .map(|s| (s.first, s.last))
     }
 

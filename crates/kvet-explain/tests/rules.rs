@@ -470,3 +470,44 @@ unreferenced object 0xffff888003c6c690 (size 64):
     let bare = object.lines().next().unwrap();
     assert_eq!(cause(bare).0, "unknown");
 }
+
+const MACHINE_CHECK: &str = "\
+[   12.000001] mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 4: b200000000070f0f
+[   12.000002] mce: [Hardware Error]: TSC 123456789abc ADDR fee00000
+[   12.000003] Kernel panic - not syncing: Fatal machine check
+[   12.000004] CPU: 0 UID: 0 PID: 1 Comm: init Not tainted 6.12.0 #1
+[   12.000005] Call Trace:
+[   12.000006]  <TASK>
+[   12.000007]  panic+0x107/0x2c7
+[   12.000008]  mce_panic+0x1c/0x90
+[   12.000009]  widget_read+0x1c/0x90
+[   12.000010]  </TASK>
+";
+
+#[test]
+fn hardware_that_fails_is_not_the_kernel() {
+    let (name, confidence, _) = cause(MACHINE_CHECK);
+    assert_eq!((name, confidence), ("hardware-error", Confidence::Certain));
+    quotes_are_true(MACHINE_CHECK);
+    // Without the hardware's own record it is only likely.
+    let bare: String = MACHINE_CHECK.lines().skip(2).map(|line| format!("{line}\n")).collect();
+    assert_eq!(cause(&bare).1, Confidence::Likely);
+    let other = bare.replace("Fatal machine check", "widget: cannot go on");
+    assert_ne!(cause(&other).0, "hardware-error");
+}
+
+#[test]
+fn a_log_that_two_hosts_cut_differently_is_of_one_kernel() {
+    let stall = |time: u32, taint: &str, release: &str| {
+        format!(
+            "[   {time}.000000] watchdog: BUG: soft lockup - CPU#1 stuck for {time}s! [prog:123]\n\
+             [   {time}.000001] CPU: 1 PID: 123 Comm: prog {taint} {release}\n\
+             [   {time}.000002] RIP: 0010:widget_spin+0x1/0x20\n[   {time}.000003] Call Trace:\n\
+             [   {time}.000004]  widget_ioctl+0x1/0x20\n"
+        )
+    };
+    let log =
+        stall(26, "Not tainted", "6.1.0-56-cloud-amd64 #1") + &stall(52, "Tainted: G L", "6.1.0-56-clo");
+    let related: Vec<_> = explained(&log).iter().map(|one| one.consequence_of).collect();
+    assert_eq!(related, [None, Some(0)]);
+}

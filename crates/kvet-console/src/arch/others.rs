@@ -22,6 +22,9 @@ const PLACES: &[(&str, bool)] = &[
 /// Reads such a line.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     let text = line.text();
+    if !matches!(text.as_bytes()[0], b'T' | b'R' | b'I' | b'P' | b'p' | b'r') {
+        return Taken::No;
+    }
     let Some((mark, is_pc)) = PLACES.iter().find(|(mark, _)| text.starts_with(mark)) else {
         return Taken::No;
     };

@@ -1,5 +1,9 @@
 //! Lines that announce a trace, and what sort of trace.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::body::who;
 use crate::line::Line;
 use crate::open::{MAX_TEXT, Open, Role, Taken};
@@ -62,12 +66,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         section.cpu = cpu;
         return Taken::Title;
     }
-    let has = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some();
-    if text.starts_with("FAULT_INJECTION: forcing a failure")
-        || has(": page allocation failure: order:")
-        || has(" invoked oom-killer: ")
-        || has(": vmalloc error: size ")
-    {
+    if is_foreign(text) {
         open.begin_section(Role::Foreign, text);
         return Taken::Title;
     }
@@ -104,6 +103,17 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         return Taken::Title;
     }
     Taken::No
+}
+
+/// Whether a line begins somebody else's trace: what fails by order (lib/fault-inject.c), or for want of memory
+/// (mm/page_alloc.c `warn_alloc`, mm/oom_kill.c `dump_header`).
+fn is_foreign(text: &str) -> bool {
+    static FAILURES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+        [": page allocation failure: order:", " invoked oom-killer: ", ": vmalloc error: size "]
+            .map(Finder::new)
+    });
+    text.starts_with("FAULT_INJECTION: forcing a failure")
+        || FAILURES.iter().any(|failure| failure.find(text.as_bytes()).is_some())
 }
 
 /// Whether a line announces a call trace.

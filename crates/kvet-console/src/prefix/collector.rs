@@ -29,11 +29,14 @@ pub(crate) fn strip(line: &str) -> &str {
 /// pagers, `00O ` and `01E ` of GitLab's streams, `<6>1 2026-11-21T... host kernel - - - ` of RFC 5424.
 fn named(text: &str) -> Option<&str> {
     const LONGEST: usize = 100;
-    // syslog's tag tells whose message it is.
-    if text.starts_with('[') || super::syslog::strip(super::Stripped::new(text)).is_some() {
+    if text.starts_with('[') {
         return None;
     }
     let at = super::printk::next_stamp(text).filter(|at| (1..LONGEST).contains(at))?;
+    // syslog's tag tells whose message it is.
+    if super::syslog::strip(super::Stripped::new(text)).is_some() {
+        return None;
+    }
     let mark = text[..at].trim_end();
     let stream = |word: &str| {
         matches!(

@@ -10,6 +10,7 @@ mod atomic;
 mod btf;
 mod cross_cpu;
 mod freed_init;
+mod hardware;
 mod hung;
 mod init;
 mod jump_label;
@@ -64,6 +65,7 @@ const RULES: &[Rule] = &[
     stack_x86::rule,
     btf::rule,
     timer::rule,
+    hardware::rule,
     init::rule,
     rootfs::rule,
     sanitizer::rule,

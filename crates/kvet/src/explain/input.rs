@@ -10,7 +10,7 @@ const READ_MAX: u64 = 4 << 20;
 
 /// What comes through a pipe or out of a compressed file is kept up to this length, so that rules can quote it.
 /// Longer logs are parsed as they come, and only the lines of reports are kept.
-const KEEP_MAX: usize = 512 << 20;
+const KEEP_MAX: usize = 64 << 20;
 
 /// A log's bytes.
 pub enum Bytes {

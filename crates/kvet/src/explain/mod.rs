@@ -61,7 +61,9 @@ pub fn run(args: &ExplainArgs, color: Color) -> Exit {
             return Exit::Unanswered;
         }
     };
-    let outcomes = match outcomes(&args.logs, kernel.as_ref()) {
+    // Of many logs people see the groups, and programs read fields: neither sees the logs' own lines.
+    let quoted = args.format == ExplainFormat::Human && (args.logs.len() < 2 || args.verbose);
+    let outcomes = match outcomes(&args.logs, kernel.as_ref(), quoted) {
         Ok(outcomes) => outcomes,
         Err(why) => {
             complain(&text::safe(&why));
@@ -119,15 +121,15 @@ fn exit(outcomes: &[Outcome]) -> Exit {
 }
 
 /// Every log, in order; several are worked on at once.
-fn outcomes(paths: &[PathBuf], kernel: Option<&Kernel>) -> Result<Vec<Outcome>, String> {
+fn outcomes(paths: &[PathBuf], kernel: Option<&Kernel>, quoted: bool) -> Result<Vec<Outcome>, String> {
     if paths.is_empty() {
         let (path, input) = default_input()?;
-        return Ok(vec![Ok(explain(&path, input, kernel).map_err(|error| error.to_string())?)]);
+        return Ok(vec![Ok(explain(&path, input, kernel, quoted).map_err(|error| error.to_string())?)]);
     }
     let one = |path: &PathBuf| -> Outcome {
         let unreadable = |why: String| Unreadable { path: path.clone(), why };
         let input = input::open(path).map_err(unreadable)?;
-        explain(path, input, kernel).map_err(|error| unreadable(error.to_string()))
+        explain(path, input, kernel, quoted).map_err(|error| unreadable(error.to_string()))
     };
     Ok(if paths.len() == 1 { paths.iter().map(one).collect() } else { paths.par_iter().map(one).collect() })
 }
@@ -141,8 +143,8 @@ fn default_input() -> Result<(PathBuf, Input), String> {
     Ok(("-".into(), input::open(Path::new("-"))?))
 }
 
-/// Parses and explains one log.
-fn explain(path: &Path, input: Input, kernel: Option<&Kernel>) -> io::Result<Explanation> {
+/// Parses and explains one log; `quoted` with the lines of each report that people want to see.
+fn explain(path: &Path, input: Input, kernel: Option<&Kernel>, quoted: bool) -> io::Result<Explanation> {
     let (log, bytes) = match input {
         Input::Whole(bytes) => (kvet_console::parse(&bytes), Some(bytes)),
         Input::Stream(start, rest) => (streamed(start, rest)?, None),
@@ -153,7 +155,8 @@ fn explain(path: &Path, input: Input, kernel: Option<&Kernel>) -> io::Result<Exp
         Context { text, kernel: tables.as_ref(), symbols: kernel.map(Kernel::symbols), emulator: None };
     let reports = kvet_explain::explain(&log, &context);
     let same_kernel = kernel.map(|kernel| kvet_explain::same_kernel(&log, &reports, kernel.symbols()));
-    let excerpts = reports.iter().map(|report| Excerpt::of(report, text)).collect();
+    let shown = if quoted { reports.as_slice() } else { &[] };
+    let excerpts = shown.iter().map(|report| Excerpt::of(report, text)).collect();
     Ok(Explanation {
         path: path.to_owned(),
         boots: log.boots.len(),

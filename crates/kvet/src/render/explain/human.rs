@@ -2,6 +2,7 @@
 //!
 //! Everything that comes from a log is made safe for the terminal (`text::Safe`), and bounded.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use kvet_explain::symbols::{Compared, ResolvedFrame, Same};
@@ -46,13 +47,10 @@ pub fn write(outcomes: &[Outcome], style: &Style, out: &mut dyn Write) -> io::Re
     human.groups(outcomes, out)
 }
 
-/// Whether two reports of one log have one and the same diagnosis, as when a table's entries fail one after the other.
-fn tells_the_same(earlier: &Explained, report: &Explained) -> bool {
-    let told = |report: &Explained| {
-        let diagnosis = report.diagnosis.as_ref().filter(|diagnosis| diagnosis.is_known())?;
-        Some((diagnosis.cause, diagnosis.summary.clone(), report.signature.clone()))
-    };
-    told(earlier).is_some() && told(earlier) == told(report)
+/// What two reports of one log share when one diagnosis is of both, as when a table's entries fail one after the other.
+fn diagnosed(report: &Explained) -> Option<(&str, &str, &str)> {
+    let diagnosis = report.diagnosis.as_ref().filter(|diagnosis| diagnosis.is_known())?;
+    Some((diagnosis.cause, &diagnosis.summary, &report.signature))
 }
 
 struct Human {
@@ -76,14 +74,15 @@ impl Human {
         }
         let causes = log.reports.iter().enumerate().filter(|(_, report)| report.is_cause());
         let total = causes.clone().count();
+        let mut told = HashMap::new();
         for (number, (index, report)) in causes.enumerate() {
             if number > 0 {
                 writeln!(out)?;
             }
             let of = if total > 1 { format!(" ({} of {total})", number + 1) } else { String::new() };
-            let told = causes.clone().take(number).position(|(_, earlier)| tells_the_same(earlier, report));
-            let told = told.filter(|_| !self.style.verbose);
-            self.report(log, index, report, &of, told.map(|at| at + 1), out)?;
+            let first = diagnosed(report).map_or(number, |told_by| *told.entry(told_by).or_insert(number));
+            let earlier = (first < number && !self.style.verbose).then_some(first + 1);
+            self.report(log, index, report, &of, earlier, out)?;
         }
         self.kernel(log, out)?;
         let consequences = log.reports.len() - total;
@@ -97,14 +96,14 @@ impl Human {
         writeln!(out, "\n{}", self.paint.severity(Severity::Error, &line))
     }
 
-    /// One cause, the `of`-th; its diagnosis only when it was not `told` with an earlier one.
+    /// One cause, the `of`-th; its diagnosis only when that was not told with an `earlier` one.
     fn report(
         &self,
         log: &Explanation,
         index: usize,
         report: &Explained,
         of: &str,
-        told: Option<usize>,
+        earlier: Option<usize>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let head = format!("{}{of}:", report.report.kind);
@@ -114,10 +113,10 @@ impl Human {
             self.paint.severity(Severity::Error, &head),
             self.paint.strong(&text::safe(&report.title))
         )?;
-        let diagnosis = report.diagnosis.as_ref().filter(|_| told.is_none());
-        match (diagnosis, told) {
+        let diagnosis = report.diagnosis.as_ref().filter(|_| earlier.is_none());
+        match (diagnosis, earlier) {
             (Some(diagnosis), _) => self.cause(diagnosis, out)?,
-            (None, Some(number)) => writeln!(out, "  cause, evidence and advice: as {number}")?,
+            (None, Some(number)) => writeln!(out, "  cause, evidence and advice are those of {number}")?,
             (None, None) => {}
         }
         self.place(log, report, out)?;

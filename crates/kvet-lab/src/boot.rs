@@ -158,7 +158,7 @@ pub fn halt(request: &Request<'_>, at: Milestone) -> Result<Halted, Error> {
     {
         return Err(Error::Refused { why: guest.refusal(&ended_by) });
     }
-    let memory = guest.memory.take().filter(|_| reached).map(File::from);
+    let memory = reached.then(|| guest.halted_ram(request)).flatten();
     Ok(Halted { memory, console: std::mem::take(&mut guest.capture).finish() })
 }
 

@@ -127,7 +127,7 @@ fn halted(image: &Image, model: &str, append: &str) -> Result<File, String> {
         initrd: Some(&initrd),
         snapshot: None,
         success: &Success::Marker(Init::marker(nonce)),
-        limits: Limits { timeout: bound, quiet: bound },
+        limits: Limits { timeout: bound, quiet: bound, enough: None },
         complaints_fail: false,
         keep_memory: None,
         stop: &|| false,

@@ -176,6 +176,12 @@ impl Guest<'_> {
         found.filter(|found| !found.is_empty())
     }
 
+    /// The guest's RAM, at one moment.
+    pub(super) fn halted_ram(&mut self, request: &Request<'_>) -> Option<File> {
+        self.qmp.execute("stop", serde_json::Value::Null, PATIENCE).ok()?;
+        self.ram(request)
+    }
+
     /// The guest's RAM: shared with it, or a copy that QEMU writes. Shared memory costs a guest that boots a
     /// twentieth of its time, so that it is shared only where it is to be kept.
     fn ram(&mut self, request: &Request<'_>) -> Option<File> {

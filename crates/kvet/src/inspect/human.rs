@@ -143,7 +143,7 @@ pub fn audit(guest: &Guest<'_>, audit: &Audit, paint: Paint, out: &mut dyn Write
         )?;
     }
     if let Some(poke) = &audit.poke {
-        writeln!(out, "  {}", text::safe(&poke.words(f.guest)))?;
+        writeln!(out, "  {}", text::safe(&poke.words(guest)))?;
     }
     for odd in audit.oddities.iter().take(SHOWN) {
         oddity(guest, odd, paint, out)?;

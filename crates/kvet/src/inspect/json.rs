@@ -138,7 +138,7 @@ pub fn audit_value(guest: &Guest<'_>, audit: &Audit) -> Value {
         "poke": audit.poke.as_ref().map(|p| json!({
             "step": p.step.map(|s| s.as_str()),
             "sites": p.sites.iter().map(|s| json!({
-                "address": hex(s.at.0), "symbol": f.guest.symbolize(f.guest.to_runtime(s.at)),
+                "address": hex(s.at.0), "symbol": guest.symbolize(guest.to_runtime(s.at)),
                 "key": s.key.map(|k| hex(k.0)), "new": text::hex(&s.new), "memory": text::hex(&s.memory),
             })).collect::<Vec<_>>(),
         })),

@@ -231,7 +231,7 @@ fn halted(machine: &Machine, qemu: &Qemu, timeout: Duration) -> Result<std::fs::
         initrd: Some(&initrd),
         snapshot: None,
         success: &Success::Marker(Init::marker(&nonce)),
-        limits: Limits { timeout, quiet: timeout },
+        limits: Limits { timeout, quiet: timeout, enough: None },
         complaints_fail: false,
         keep_memory: None,
         stop: &|| false,

@@ -115,7 +115,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
         let image = self.image;
         let located =
             Bounds::locate(image, ".parainstructions", "__parainstructions", "__parainstructions_end");
-        let (entries, _) = located.as_ref().and_then(|b| b.bytes(image)).unwrap_or(&[]).as_chunks::<16>();
+        let bytes = located.as_ref().and_then(|b| b.bytes(image)).unwrap_or(&[]);
+        // 10 bytes and padding before the next: the last has none.
+        let entries: Vec<&[u8]> = bytes.chunks(16).filter(|entry| entry.len() >= 10).collect();
         let Some(ops) = image.symbol_addr("pv_ops").filter(|_| !entries.is_empty()) else {
             if !entries.is_empty() {
                 text.skipped.push("the paravirt sites are not followed: no symbol names pv_ops".into());
@@ -168,7 +170,12 @@ impl<'c, 'a> Patcher<'c, 'a> {
             ("__raw_callee_save___native_vcpu_is_preempted", &[0x31, 0xc0]),
             ("_paravirt_ident_64", &[0x48, 0x89, 0xf8]),
         ];
-        let is_target = |name| self.image.symbol_addr(name).is_some_and(|at| at.0 == target);
+        // An inline function may have several copies, one of which is meant; another name may share its place.
+        let at = self.image.symbol_at(VirtAddr(target)).filter(|(_, offset)| *offset == 0);
+        let is_target = |name: &str| {
+            at.is_some_and(|(symbol, _)| symbol.name == name)
+                || self.image.symbol_addr(name).is_some_and(|at| at.0 == target)
+        };
         CODE.iter().find(|(name, _)| is_target(name)).map(|(_, code)| *code)
     }
 

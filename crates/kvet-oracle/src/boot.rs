@@ -97,15 +97,15 @@ const DEAD: &[&str] = &["Kernel panic - not syncing", "---[ end trace", "---[ en
 /// Enough for every kernel that is tried, little enough to search.
 const MEMORY_MIB: u32 = 512;
 
-/// A kernel that says nothing for so long will say nothing any more. Counted in processor time that QEMU took, so that
-/// a busy host makes no difference; the slowest gap between two lines of a boot under TCG is about two seconds.
+/// A kernel that says nothing for so long will say nothing any more; the slowest gap between two lines of a boot under
+/// TCG is about two seconds. Counted in processor time that QEMU took: a busy host makes no difference.
 const SILENCE: Duration = Duration::from_secs(8);
 
-/// How often the processor time is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+/// A guest that has halted takes no processor time: then counted by the wall, less what QEMU waited for a processor.
+const HALTED: Duration = Duration::from_secs(30);
 
-/// A guest that halts takes no processor time: by the wall, so much longer.
-const IDLE: u32 = 8;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 fn fold_pointer(line: &str) -> String {
     let Some(open) = line.find("[(____ptrval____)]").or_else(|| {
@@ -214,17 +214,20 @@ fn follow(console: &mpsc::Receiver<Vec<u8>>, qemu: u32, deadline: Instant) -> (V
     let mut end = None;
     // Once it is decided, the kernel gets a moment to say all of it.
     let mut until = deadline;
-    let (mut heard, mut heard_cpu) = (Instant::now(), processor_time(qemu));
+    let mut heard = (Instant::now(), Times::of(qemu));
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match console.recv_timeout(left.min(LOOK)) {
             Ok(bytes) => {
                 rest.extend(bytes);
-                (heard, heard_cpu) = (Instant::now(), processor_time(qemu));
+                heard = (Instant::now(), Times::of(qemu));
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                let silent = processor_time(qemu).saturating_sub(heard_cpu) >= SILENCE
-                    || heard.elapsed() >= SILENCE * IDLE;
+                let (at, then) = &heard;
+                let now = Times::of(qemu);
+                let waited = now.waited.saturating_sub(then.waited);
+                let silent = now.ran.saturating_sub(then.ran) >= SILENCE
+                    || at.elapsed().saturating_sub(waited) >= HALTED;
                 if silent || Instant::now() >= until {
                     return (lines, end.unwrap_or(End::Silent));
                 }
@@ -251,15 +254,29 @@ fn follow(console: &mpsc::Receiver<Vec<u8>>, qemu: u32, deadline: Instant) -> (V
     }
 }
 
-/// The processor time that a process has taken (proc(5), `stat`: utime and stime, in ticks of 1/100 s on every Linux).
-fn processor_time(process: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let ticks = |n: usize| -> u64 {
-        // Counted behind the name, which may hold anything.
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-        fields.split(' ').nth(n).and_then(|word| word.parse().ok()).unwrap_or(0)
-    };
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+/// What the threads of a process had of the processors (Documentation/scheduler/sched-stats.rst, `schedstat`).
+#[derive(Clone, Copy, Default, Debug)]
+struct Times {
+    /// Time that they ran.
+    ran: Duration,
+    /// Time that they could have run and waited.
+    waited: Duration,
+}
+
+impl Times {
+    fn of(process: u32) -> Times {
+        let mut times = Times::default();
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return times };
+        for thread in threads.flatten() {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().map(Duration::from_nanos));
+            if let (Some(Ok(ran)), Some(Ok(waited))) = (numbers.next(), numbers.next()) {
+                times.ran += ran;
+                times.waited += waited;
+            }
+        }
+        times
+    }
 }
 
 /// Removes `[    1.234567] ` and a caller id.

@@ -84,7 +84,7 @@ fn by_agreement(text: &mut PatchedText, machine: &dyn Machine, name: &str, sites
     let most = super::most_common(allowed);
     if most.is_none() {
         text.skipped.push(format!(
-            "{} alternatives that the callback {name} writes stay as in the file: what it writes is not known here",
+            "what the callback {name} writes is not known here; sites that stay as in the file: {}",
             sites.len()
         ));
     }
@@ -342,6 +342,10 @@ fn ftrace(text: &mut PatchedText, image: &Image, machine: &dyn Machine) {
         .enumerate()
         .filter_map(|(i, at)| ftrace_entry(text, machine, i, at.wrapping_offset(shift)))
         .collect();
+    if by_form && found.iter().all(|entry| entry.now.is_empty()) {
+        text.skipped
+            .push("ftrace's sites stay as in the file: nothing in the image names __mcount_loc".into());
+    }
     let literal = super::most_common(found.iter().filter_map(|e| e.literal).collect());
     for entry in found {
         // A start that is a guess proves itself by what stands there, or before it, where ftrace begins.

@@ -25,21 +25,21 @@ use cpu::{Facts, Source};
 
 pub const EXAMPLES: &str = "\
 Examples:
-  kvet patch vmlinuz --cpu Haswell                        a summary: sites and bytes by table and feature
-  kvet patch vmlinuz --cpu EPYC --function copy_page      one function before and after, disassembled
-  kvet patch vmlinuz --cpu qemu64 --against ./cpuinfo     what differs between QEMU's CPU and the hardware's
-  kvet patch vmlinux --features +erms,-smap -o patched    the patched kernel, as a file to disassemble
-  kvet patch vmlinuz --as-booted guest.memory             a guest's text against what it should be
+  kvet patch vmlinuz --cpu Haswell                       sites and bytes by table and feature
+  kvet patch vmlinuz --cpu EPYC --function copy_page     one function before and after
+  kvet patch vmlinuz --cpu qemu64 --against ./cpuinfo    QEMU's CPU against the hardware's
+  kvet patch vmlinux --features +erms,-smap -o patched   the patched kernel, to disassemble
+  kvet patch vmlinuz --as-booted guest.memory            a guest's text, byte for byte
 
-A QEMU model is asked by booting this very kernel on it, up to its first user space: what a kernel makes of a
-processor (features of its own, bugs, mitigations, capabilities), only that kernel knows. Nothing is taken from
-that guest's text but what stands nowhere else; the bytes are computed from the tables. Where a description does
-not decide what is patched, the output says so under `not known`.
+A QEMU model is asked by booting this very kernel on it, up to its first user space: what a kernel
+makes of a processor (features of its own, bugs, mitigations, capabilities), only that kernel
+knows. The bytes are computed from the tables. What a description does not decide stays as in the
+file, and the output says so under `not known`.
 
 Exit status:
   0  done; with --against nothing differs, with --as-booted every byte is explained
   1  with --against or --as-booted: something differs
-  2  the question could not be answered (usage, unreadable input, the kernel does not boot on that CPU)";
+  2  the question could not be answered (usage, unreadable input, no boot on that CPU)";
 
 /// `kvet patch`.
 #[derive(Args, Debug)]

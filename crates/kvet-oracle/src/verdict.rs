@@ -1,7 +1,7 @@
 //! kvet's prediction for a damaged kernel, and whether the kernel did so.
 
 use kvet_finding::{AtBoot, Finding, Severity};
-use kvet_image::VirtAddr;
+use kvet_image::{Arch, VirtAddr};
 use kvet_tables::expected::{PatchedText, differences};
 use kvet_tables::{Context, TableReport};
 use serde::Serialize;
@@ -168,6 +168,10 @@ fn reached(context: &Context<'_>, finding: &Finding, at_boot: &AtBoot, reference
             decided(!reference.has(RETPOLINE) || reference.has(RETPOLINE_LFENCE))
         }
         _ if when.starts_with("when the module") || when.contains("module that needs it is loaded") => No,
+        // What else it depends on (another entry of the site, an entry before it) is not followed.
+        _ if finding.table == "alternatives" && !when.contains("entry") => {
+            applied(context, finding, reference).map_or(Unknown, decided)
+        }
         _ if finding.table == "jump-labels" => {
             let label = finding.index.and_then(|i| {
                 let table = context.jump_labels().ok()?;
@@ -176,6 +180,21 @@ fn reached(context: &Context<'_>, finding: &Finding, at_boot: &AtBoot, reference
             label.map_or(Unknown, |label| decided(reference.is_switched(label.key)))
         }
         _ => Unknown,
+    }
+}
+
+/// Whether the processor makes the kernel apply the alternative that a finding is about.
+fn applied(context: &Context<'_>, finding: &Finding, reference: &Reference<'_>) -> Option<bool> {
+    let index = usize::try_from(finding.index?).ok()?;
+    match context.image.arch() {
+        Arch::X86_64 => {
+            let entry = kvet_tables::alternatives::x86::entries(context)?.entries.get(index)?;
+            Some(reference.has(entry.feature) != entry.not)
+        }
+        Arch::Arm64 => {
+            let table = context.arm64_alternatives();
+            Some(reference.has(table.marker.capability(table.entries.get(index)?)?))
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn is_identifier(bytes: &[u8], limit: usize) -> bool {
     if CLASS[usize::from(first)] & FIRST == 0 {
         return false;
     }
-    run_ends(rest, limit - 1, REST)
+    limit > 0 && run_ends(rest, limit - 1, REST)
 }
 
 /// Whether the string that starts here is printable and of 1 to `limit` bytes.

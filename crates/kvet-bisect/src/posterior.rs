@@ -48,22 +48,7 @@ impl Segment {
 ///
 /// Needs work proportional to the tested candidates, whatever `n` is.
 pub(crate) fn segments(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> Vec<Segment> {
-    let all = seen
-        .values()
-        .fold(Tally::default(), |a, t| Tally { fails: a.fails + t.fails, passes: a.passes + t.passes });
-    let mut good = Tally::default();
-    let mut first = 1;
-    let mut parts = Vec::with_capacity(seen.len() + 1);
-    let ends = seen.range(1..n).map(|(&at, &tally)| (at, tally)).chain([(n, Tally::default())]);
-    if let Some(tally) = seen.get(&0) {
-        good = *tally;
-    }
-    for (last, tally) in ends {
-        let bad = Tally { fails: all.fails - good.fails, passes: all.passes - good.passes };
-        parts.push(weigh(rates, first, last, bad, good));
-        good = Tally { fails: good.fails + tally.fails, passes: good.passes + tally.passes };
-        first = last + 1;
-    }
+    let parts = unnormalised(rates, n, seen);
     let top = parts.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
     // Data that no culprit explains leave what was believed before.
     let n = n as f64;
@@ -73,6 +58,41 @@ pub(crate) fn segments(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> Ve
     let sum: f64 = parts.iter().map(|(segment, ln)| weight(segment, *ln)).sum();
     let share = |(segment, ln): (Segment, f64)| Segment { mass: weight(&segment, ln) / sum, ..segment };
     parts.into_iter().map(share).collect()
+}
+
+/// The segments with the logarithms of their unnormalised masses.
+fn unnormalised(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> Vec<(Segment, f64)> {
+    let all = sum(seen.values());
+    let mut good = seen.get(&0).copied().unwrap_or_default();
+    let mut first = 1;
+    let mut parts = Vec::with_capacity(seen.len() + 1);
+    let ends = seen.range(1..n).map(|(&at, &tally)| (at, tally)).chain([(n, Tally::default())]);
+    for (last, tally) in ends {
+        let bad = Tally { fails: all.fails - good.fails, passes: all.passes - good.passes };
+        parts.push(weigh(rates, first, last, bad, good));
+        good = sum([&good, &tally]);
+        first = last + 1;
+    }
+    parts
+}
+
+fn sum<'a>(tallies: impl IntoIterator<Item = &'a Tally>) -> Tally {
+    let add = |a: Tally, t: &Tally| Tally { fails: a.fails + t.fails, passes: a.passes + t.passes };
+    tallies.into_iter().fold(Tally::default(), add)
+}
+
+/// Probability that the known good end is bad as well, when that was as likely beforehand as any one culprit.
+pub(crate) fn ends_are_alike(rates: &Rates, n: u64, seen: &BTreeMap<u64, Tally>) -> f64 {
+    let all = sum(seen.values());
+    let (_, alike) = weigh(rates, 1, 1, all, Tally::default());
+    let parts = unnormalised(rates, n, seen);
+    let top = parts.iter().map(|p| p.1).fold(alike, f64::max);
+    if !top.is_finite() {
+        return 0.0;
+    }
+    let others: f64 = parts.iter().map(|p| (p.1 - top).exp()).sum();
+    let alike = (alike - top).exp();
+    alike / (alike + others)
 }
 
 /// One segment, and the logarithm of its unnormalised mass.

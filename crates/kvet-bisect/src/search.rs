@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use crate::policy::{self, Batch, Builds};
-use crate::posterior::{Segment, Tally, segments};
+use crate::posterior::{Segment, Tally, ends_are_alike, segments};
 use crate::rates::Rates;
 use crate::sprt::{Decision, Sprt};
 
 /// Failures of the known bad end that are waited for before anything else is tested: they tell the rate.
 const CALIBRATION: u64 = 3;
 /// A culprit with this probability is confirmed: the confirming test's boots are evidence as well.
-const CONFIRM_FROM: f64 = 0.6;
+const CONFIRM_FROM: f64 = 0.4;
 /// A confirming test ends when its culprit has become this improbable.
-const CONFIRM_TO: f64 = 0.35;
+const CONFIRM_TO: f64 = 0.2;
 /// The share of the error that a search stops at: the rates' prior is a guess, and who says 95 % must hold it.
 const MARGIN: f64 = 0.6;
 /// The confirming test's low rate is at most this share of the high one.
 const LOW_RATE: f64 = 0.25;
-/// The culprit must fail more often than this share of the rate, and than good candidates are believed to: where
-/// they are believed never to fail, one failure is enough.
-const CULPRIT_LOW_RATE: f64 = 0.05;
+/// The culprit must fail more often than this share of the rate, and than good candidates are believed to. One stray
+/// failure is not enough: that good candidates never fail is believed too easily where they do so rarely.
+const CULPRIT_LOW_RATE: f64 = 0.15;
 
 /// What is searched.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -77,6 +77,8 @@ pub enum Step {
     },
     /// The search has ended.
     Done(Answer),
+    /// The good end fails as the bad one does: what brought the failure in is older.
+    GoodEndFails(Tally),
     /// The bad end did not fail often enough to be searched for.
     NotReproduced {
         /// Boots of the bad end, all of which passed but fewer than two.
@@ -117,8 +119,6 @@ pub struct Search {
     seen: BTreeMap<u64, Tally>,
     builds: Builds,
     confirm: Option<Confirm>,
-    /// From what probability on a culprit is confirmed; it rises when a confirming test did not suffice.
-    confirm_from: f64,
     boots: u64,
     built: u64,
     skipped: u64,
@@ -147,14 +147,13 @@ impl Search {
             seen: BTreeMap::new(),
             builds: Builds { cost: problem.build_cost, ..Builds::default() },
             confirm: None,
-            confirm_from: CONFIRM_FROM.min(problem.confidence),
             boots: 0,
             built: 0,
             skipped: 0,
         })
     }
 
-    /// The same search with one boot a test.
+    /// The same search with one boot a test and no confirming test: it ends when a culprit holds the confidence.
     pub(crate) fn greedy(self) -> Search {
         Search { batch: Batch::One, ..self }
     }
@@ -231,11 +230,19 @@ impl Search {
         if let Some(step) = self.calibrate() {
             return step;
         }
+        if let Some(&tally) = self.seen.get(&0).filter(|tally| tally.fails > 0)
+            && ends_are_alike(&self.rates, self.problem.candidates, &self.seen) >= self.sure()
+        {
+            return Step::GoodEndFails(tally);
+        }
         let posterior = self.posterior();
         if let Some(step) = self.confirming(&posterior) {
             return step;
         }
-        if let Some(found) = self.found(&posterior) {
+        if let Some(found) = self.found(&posterior).filter(|_| self.confirm.is_none()) {
+            if self.batch == Batch::One {
+                return Step::Done(answer(&posterior, found, false));
+            }
             let is_testable = |at: u64| !self.builds.broken.contains(&at);
             if is_testable(found.0 - 1) && is_testable(found.1) {
                 self.begin_confirm(&posterior, found);
@@ -273,10 +280,10 @@ impl Search {
             (Decision::Low, Decision::High) if mass >= self.sure() => {
                 return Some(Step::Done(answer(posterior, confirm.culprit, true)));
             }
-            // It agrees, but earlier boots speak against: more of them before it is tried again.
-            (Decision::Low, Decision::High) => self.confirm_from = self.sure(),
+            // It agrees, but earlier boots speak against: the search goes on, and the test need not be run again.
+            (Decision::Low, Decision::High) if mass >= CONFIRM_TO => return None,
             // Refuted: its boots are in the posterior, which decides where to look now.
-            (Decision::High, _) | (_, Decision::Low) => {}
+            (Decision::High, _) | (_, Decision::Low) | (Decision::Low, Decision::High) => {}
             _ if mass < CONFIRM_TO => {}
             (Decision::Open, _) => return test(confirm.parent, &confirm.parent_test, Why::ConfirmParent),
             (_, Decision::Open) => {
@@ -302,11 +309,16 @@ impl Search {
         Some(Step::Test { candidate: self.problem.candidates, boots: rest, why: Why::Calibrate })
     }
 
-    /// The segment that is probable enough to be confirmed and that no test can split.
+    /// The segment that is probable enough to be confirmed, or to be the answer, and that no test can split.
     fn found(&self, posterior: &[Segment]) -> Option<(u64, u64)> {
+        let from = match self.batch {
+            Batch::Best => CONFIRM_FROM,
+            Batch::One => self.problem.confidence,
+        };
         posterior
             .iter()
-            .find(|s| s.mass >= self.confirm_from && self.builds.is_final(s))
+            .filter(|s| s.mass >= from && self.builds.is_final(s))
+            .max_by(|a, b| a.mass.total_cmp(&b.mass))
             .map(|s| (s.first, s.last))
     }
 

@@ -162,23 +162,23 @@ impl World {
 
 fn by_engine(world: &mut World, setting: &Setting) -> Run {
     let Ok(search) = Search::new(problem(setting)) else { return Run::default() };
-    drive(world, search, None)
+    drive(world, search)
 }
 
 fn by_greedy(world: &mut World, setting: &Setting) -> Run {
     let free = Problem { build_cost: 0.0, ..problem(setting) };
     let Ok(search) = Search::new(free) else { return Run::default() };
-    drive(world, search.greedy(), Some(setting.confidence))
+    drive(world, search.greedy())
 }
 
-/// Runs a search to its end, or, without a confirming test, until a culprit holds `stop`.
-fn drive(world: &mut World, mut search: Search, stop: Option<f64>) -> Run {
+/// Runs a search to its end.
+fn drive(world: &mut World, mut search: Search) -> Run {
     let mut run = Run::default();
     search.record(0, Verdict::Built);
     search.record(world.candidates, Verdict::Built);
     loop {
         match search.next_step() {
-            Step::NotReproduced { .. } => return run,
+            Step::NotReproduced { .. } | Step::GoodEndFails(_) => return run,
             Step::Done(answer) => {
                 run.right = (answer.culprit.0..=answer.culprit.1).contains(&world.culprit);
                 return run;
@@ -186,12 +186,6 @@ fn drive(world: &mut World, mut search: Search, stop: Option<f64>) -> Run {
             Step::Test { candidate, boots, why } => {
                 use crate::search::Why::{ConfirmCulprit, ConfirmParent};
                 let confirms = matches!(why, ConfirmCulprit | ConfirmParent);
-                if stop.is_some() && confirms {
-                    let posterior = search.posterior();
-                    let most = posterior.iter().max_by(|a, b| a.mass.total_cmp(&b.mass));
-                    run.right = most.is_some_and(|s| (s.first..=s.last).contains(&world.culprit));
-                    return run;
-                }
                 if !search.is_built(candidate) {
                     if world.is_broken(candidate) {
                         run.failed += 1;

@@ -33,9 +33,11 @@ impl Sprt {
         }
     }
 
-    /// One more boot.
+    /// One more boot. Once decided, it stays so: its errors are those of the first crossing.
     pub fn record(&mut self, failed: bool) -> Decision {
-        self.score += if failed { self.fail } else { self.pass };
+        if self.decision() == Decision::Open {
+            self.score += if failed { self.fail } else { self.pass };
+        }
         self.decision()
     }
 

@@ -41,7 +41,7 @@ fn drive(candidates: u64, mut fails: impl FnMut(u64) -> bool, broken: impl Fn(u6
                 steps.push((step, verdicts));
                 return (Some(culprit), steps, search);
             }
-            Step::NotReproduced { .. } => return (None, steps, search),
+            Step::NotReproduced { .. } | Step::GoodEndFails(_) => return (None, steps, search),
             Step::Test { candidate, boots, .. } => {
                 assert!(candidate <= candidates && boots > 0);
                 assert!(!search.is_skipped(candidate), "{candidate} cannot be tested and is asked for");
@@ -132,6 +132,24 @@ fn two_ends_of_which_one_cannot_be_tested_come_to_an_end() {
     assert_eq!(found, Some((1, 1)));
     let Some((Step::Done(answer), _)) = steps.last() else { panic!("no answer") };
     assert!(!answer.confirmed);
+}
+
+#[test]
+fn a_good_end_that_fails_as_well_ends_it() {
+    for period in [1, 2, 5] {
+        let mut turn = 0u64;
+        let (found, _, mut search) = drive(
+            100,
+            |_| {
+                turn += 1;
+                turn.is_multiple_of(period)
+            },
+            |_| false,
+        );
+        assert_eq!(found, None);
+        assert!(matches!(search.next_step(), Step::GoodEndFails(t) if t.fails > 1), "1 of {period}");
+        assert!(search.spent().0 < 100 * period, "{:?}", search.spent());
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod oracle;
 use std::path::Path;
 use std::process::ExitCode;
 
+use oracle::blob::Blob;
 use oracle::{Judge, Random, mutate, seeds};
 
 fn main() -> ExitCode {
@@ -31,9 +32,11 @@ fn main() -> ExitCode {
     println!("systematic: {} mutants", judge.tally.mutants);
     let real = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
     let real = kvet_btf::Btf::parse(&real).ok();
+    let whole = real.as_ref().map(|btf| Blob::from_btf(btf, 1..btf.type_count()));
     let mut random = Random(seed);
     while judge.tally.mutants < mutants && judge.tally.disagreements.len() < 20 {
         let mut blob = match (random.below(8), &real) {
+            _ if random.one_in(5000) && whole.is_some() => whole.clone().unwrap_or_else(seeds::every_kind),
             (0..=2, Some(real)) => {
                 let room = 4 + random.below(90);
                 seeds::piece(real, &mut random, room)

@@ -45,27 +45,41 @@ impl Oracle {
     }
 
     /// Loads BTF: the errno (0 for success), and the log.
-    #[allow(unsafe_code)]
     pub fn load(&mut self, data: &[u8]) -> (i32, &[u8]) {
-        let attr = Attr {
-            btf: data.as_ptr() as u64,
-            log_buf: self.log.as_mut_ptr() as u64,
-            btf_size: data.len() as u32,
-            log_size: LOG_SIZE as u32,
-            log_level: 1,
-            log_true_size: 0,
-        };
+        let errno = self.ask(data, true);
+        (errno, self.text())
+    }
+
+    /// Loads BTF whose log is longer than the buffer: the errno that it gets without one, and the log's end, which
+    /// kernels since 6.4 keep (`bpf_verifier_vlog` without BPF_LOG_FIXED).
+    pub fn load_large(&mut self, data: &[u8]) -> (i32, &[u8]) {
+        let errno = self.ask(data, false);
+        self.ask(data, true);
+        (errno, self.text())
+    }
+
+    fn text(&self) -> &[u8] {
+        let end = self.log.iter().position(|&b| b == 0).unwrap_or(self.log.len());
+        &self.log[..end]
+    }
+
+    #[allow(unsafe_code)]
+    fn ask(&mut self, data: &[u8], logs: bool) -> i32 {
+        let mut attr = Attr { btf: data.as_ptr() as u64, btf_size: data.len() as u32, ..Attr::default() };
+        if logs {
+            attr.log_buf = self.log.as_mut_ptr() as u64;
+            attr.log_size = LOG_SIZE as u32;
+            attr.log_level = 1;
+        }
         self.log[0] = 0;
         // SAFETY: the pointers and lengths in attr are those of live buffers, the log's is ours to write.
         let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_BTF_LOAD, &attr, size_of::<Attr>()) };
-        let errno = if fd >= 0 {
+        if fd >= 0 {
             // SAFETY: a descriptor that the call above returned and nobody else knows.
             unsafe { libc::close(fd as i32) };
             0
         } else {
             std::io::Error::last_os_error().raw_os_error().unwrap_or(-1)
-        };
-        let end = self.log.iter().position(|&b| b == 0).unwrap_or(self.log.len());
-        (errno, &self.log[..end])
+        }
     }
 }

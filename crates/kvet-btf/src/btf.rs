@@ -191,21 +191,31 @@ impl<'a> Btf<'a> {
         self.strings
     }
 
-    /// Whether it can only be the split part of some other BTF, which is not given: its string section does not
-    /// begin with the empty string, and it refers to names or types past its own.
+    /// Whether it looks like the split part of some other BTF, which is not given: its string section does not begin
+    /// with the empty string, and no fewer of its names lie past that section than in it. Without any string of its
+    /// own, its references tell.
     ///
-    /// Damage alone makes no such BTF: a base whose first string is overwritten still names its own strings.
+    /// Damage seldom makes such BTF: a base whose first string is overwritten still names its own strings.
     pub fn lacks_base(&self) -> bool {
         if self.base.is_some() || self.strings.first() == Some(&0) {
             return false;
         }
-        let (names, ids) = (self.strings.len(), self.type_count());
-        let far = |t: Type<'_>| {
-            t.name_off() as usize >= names.max(1)
-                || t.kind().has_type() && t.target().0 >= ids
-                || t.kind().is_composite() && t.members().any(|m| m.name_off as usize >= names.max(1))
+        if self.strings.is_empty() {
+            return self.types().any(|t| t.kind().has_type() && t.target().0 >= self.type_count());
+        }
+        let (mut here, mut past) = (0_u64, 0_u64);
+        let mut see = |offset: u32| match offset as usize {
+            0 => {}
+            offset if offset < self.strings.len() => here += 1,
+            _ => past += 1,
         };
-        self.types().any(far)
+        for t in self.types() {
+            see(t.name_off());
+            if t.kind().is_composite() {
+                t.members().for_each(|m| see(m.name_off));
+            }
+        }
+        past > 0 && past >= here
     }
 
     /// A type by id, here or in the base; `void` for 0, `None` past the end.

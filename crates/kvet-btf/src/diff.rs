@@ -183,7 +183,7 @@ impl Shape {
                     .map(|v| {
                         let value =
                             if t.kind_flag() { (v.bits as i64).to_string() } else { v.bits.to_string() };
-                        (btf.display_name(v.name_off), format!("= {value}"), String::new())
+                        (btf.display_name(v.name_off), value, String::new())
                     })
                     .collect(),
             },
@@ -232,17 +232,49 @@ fn words(at: &str, kind: &str) -> String {
 }
 
 fn parts(side: &Side<'_, '_>, t: Type<'_>) -> Vec<(String, String, String)> {
-    t.members()
-        .map(|m| {
-            let bits = m.bit_offset();
-            let at = match (bits % 8, m.bitfield_size()) {
-                (0, 0) => format!("byte {}", bits / 8),
-                (_, 0) => format!("bit {bits}"),
-                (_, size) => format!("bits {bits}-{}", u64::from(bits) + u64::from(size) - 1),
-            };
-            (side.btf.display_name(m.name_off), at, expanded(side, m.target, DEPTH))
-        })
-        .collect()
+    let mut all = Vec::new();
+    add_parts(side, t, 0, DEPTH, &mut all);
+    all
+}
+
+/// Members as C code names them: those of an unnamed structure or union are its owner's. What else has no name only
+/// fills bits. The recursion is at most [`DEPTH`] deep.
+fn add_parts(
+    side: &Side<'_, '_>,
+    t: Type<'_>,
+    start: u64,
+    depth: u32,
+    all: &mut Vec<(String, String, String)>,
+) {
+    for m in t.members() {
+        let bits = start + u64::from(m.bit_offset());
+        if m.name_off == 0 {
+            if let Some(inner) = unnamed(side, m.target).filter(|_| depth > 0) {
+                add_parts(side, inner, bits, depth - 1, all);
+            }
+            continue;
+        }
+        let at = match (bits % 8, m.bitfield_size()) {
+            (0, 0) => format!("byte {}", bits / 8),
+            (_, 0) => format!("bit {bits}"),
+            (_, size) => format!("bits {bits}-{}", bits + u64::from(size) - 1),
+        };
+        all.push((side.btf.display_name(m.name_off), at, expanded(side, m.target, DEPTH)));
+    }
+}
+
+/// An unnamed structure or union that a member without a name has for its type, as long as it may be written out.
+fn unnamed<'a>(side: &Side<'_, 'a>, id: TypeId) -> Option<Type<'a>> {
+    let mut t = side.btf.get(id)?;
+    for _ in 0..32 {
+        if !t.kind().is_modifier() {
+            break;
+        }
+        t = side.btf.get(t.target())?;
+    }
+    let left = side.left.get().checked_sub(u64::from(t.vlen())).filter(|_| t.kind().is_composite())?;
+    side.left.set(left);
+    Some(t)
 }
 
 /// A type as C writes it, with unnamed structures written out.

@@ -60,6 +60,13 @@ impl Header {
         [ByteOrder::Little, ByteOrder::Big].into_iter().find(|order| order.u16(magic) == MAGIC)
     }
 
+    /// The byte order in which the header's length makes sense as well: a magic whose bytes were swapped by damage
+    /// is none.
+    pub fn own_order(data: &[u8]) -> Option<ByteOrder> {
+        Header::byte_order(data)
+            .filter(|order| (HEADER_LEN as usize..=data.len()).contains(&(order.read(data, 4) as usize)))
+    }
+
     /// Reads a header and proves that its sections lie in the data.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod oracle;
 
+use oracle::blob::Blob;
 use oracle::{Judge, Random, mutate, seeds};
 
 /// Where disagreements are kept: under the build's own target directory.
@@ -37,6 +38,15 @@ fn the_running_kernel_agrees() {
             mutate::random(&mut blob, &mut random);
         }
         judge.judge(&blob);
+    }
+    let real = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+    if let Ok(real) = kvet_btf::Btf::parse(&real) {
+        let whole = Blob::from_btf(&real, 1..real.type_count());
+        for _ in 0..3 {
+            let mut blob = whole.clone();
+            mutate::random(&mut blob, &mut random);
+            judge.judge(&blob);
+        }
     }
     eprintln!("{} mutants, {} kinds of verdict", judge.tally.mutants, judge.tally.reasons.len());
     assert_eq!(judge.tally.disagreements, Vec::<String>::new());

@@ -64,6 +64,8 @@ pub enum Value {
     Code(Code),
     /// Several values.
     List(Vec<Value>),
+    /// What the kernel prints somewhere, line by line.
+    Lines(Vec<String>),
 }
 
 /// A piece of machine code, disassembled.

@@ -15,6 +15,8 @@ use crate::tree::{File, Stamp, Target, Time, Tree};
 
 /// A record is written after its target within this; objtool and others may take a while between.
 const RECORD_SLACK: f64 = 2.0;
+/// The record of what was compiled is written after it, by the same recipe: within this on the busiest host.
+const RECORD_DELAY: f64 = 120.0;
 /// When more inputs than this share were changed under kept time stamps after the build, the tree was copied or its
 /// permissions were changed as a whole, and a single file's change says nothing.
 const COPIED: f64 = 0.5;
@@ -93,7 +95,7 @@ impl Judge<'_> {
         match compilation {
             Some(compilation) => {
                 reasons.extend(self.compilers.judge(self.tree, target, compilation, &self.config));
-                reasons.extend(not_by_kbuild(target, made));
+                reasons.extend(out_of_step(target, made));
             }
             None if target.source.is_none() => reasons.extend(self.members(target, made)),
             None => {}
@@ -181,9 +183,13 @@ fn latest(made: Stamp) -> Time {
     made.modified.max(made.changed)
 }
 
-fn not_by_kbuild(target: &Target, made: Stamp) -> Option<Reason> {
+/// A compiled target and its record that no one recipe has written.
+fn out_of_step(target: &Target, made: Stamp) -> Option<Reason> {
     let seconds = made.modified.seconds_since(target.recorded?.modified);
-    (seconds > RECORD_SLACK).then_some(Reason::NotByKbuild { seconds })
+    if seconds > RECORD_SLACK {
+        return Some(Reason::NotByKbuild { seconds });
+    }
+    (-seconds > RECORD_DELAY).then_some(Reason::RecordChanged { seconds: -seconds })
 }
 
 /// Joins what was found elsewhere to a verdict.

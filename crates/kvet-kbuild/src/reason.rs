@@ -88,6 +88,11 @@ pub enum Reason {
         /// By how many seconds.
         seconds: f64,
     },
+    /// Its record was written long after it: the command in it need not be the one that made it.
+    RecordChanged {
+        /// By how many seconds.
+        seconds: f64,
+    },
     /// `kvet check` finds what it holds broken, or in disagreement with the rest of the image.
     Check {
         /// The finding's rule.
@@ -116,6 +121,7 @@ impl Reason {
             Reason::NewerMember { .. } => "newer-member",
             Reason::MissingMember { .. } => "missing-member",
             Reason::NotByKbuild { .. } => "not-by-kbuild",
+            Reason::RecordChanged { .. } => "record-changed",
             Reason::Check { .. } => "check",
         }
     }
@@ -133,7 +139,7 @@ impl Reason {
             Reason::NewerCompiler { compiler, .. } => Some(compiler),
             Reason::Option { option, .. } | Reason::NewerOption { option, .. } => Some(option),
             Reason::NewerMember { member, .. } | Reason::MissingMember { member } => Some(member),
-            Reason::NotByKbuild { .. } | Reason::Check { .. } => None,
+            Reason::NotByKbuild { .. } | Reason::RecordChanged { .. } | Reason::Check { .. } => None,
         }
     }
 
@@ -194,6 +200,13 @@ impl std::fmt::Display for Reason {
                 write!(
                     f,
                     "it was written {} after its record: something else than Kbuild made it",
+                    Span(*seconds)
+                )
+            }
+            Reason::RecordChanged { seconds } => {
+                write!(
+                    f,
+                    "its record was written {} after it: the command in it need not be the one that made it",
                     Span(*seconds)
                 )
             }

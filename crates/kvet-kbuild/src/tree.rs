@@ -249,21 +249,30 @@ impl Part {
     }
 }
 
-/// The directory that a tool was made in, relative to `root`: tools below `tools/` have a make of their own
-/// (`tools/build/Makefile.build`), which is started in the tool's directory. `None` for what Kbuild made.
+/// The directory that a tool was made in, relative to `root` or absolute: tools below `tools/` have a make of their own
+/// (`tools/build/Makefile.build`), which is started in the tool's directory of the source tree. `None` for what Kbuild
+/// made.
 fn base_of_tool(root: &Path, path: &Path, record: &record::Record<'_>) -> Option<PathBuf> {
     let source = record.source.filter(|_| path.starts_with("tools"))?;
     if source.starts_with(b"/") || place(root, source).exists() {
         return None;
     }
+    // Of a build with O=, `source` in the build directory is a link to the source tree.
+    let trees = [Some(PathBuf::new()), std::fs::read_link(root.join("source")).ok()];
+    trees.into_iter().flatten().find_map(|tree| base_in(root, &tree, path, source))
+}
+
+/// The directory below `tree` in which `source` is the one of the record at `path`.
+fn base_in(root: &Path, tree: &Path, path: &Path, source: &[u8]) -> Option<PathBuf> {
     let is_base = |base: &Path| root.join(base).join(OsStr::from_bytes(source)).exists();
-    if let Some(base) = path.ancestors().skip(1).find(|base| is_base(base)) {
-        return Some(base.to_owned());
+    let own = path.ancestors().skip(1).filter(|base| base.starts_with("tools")).map(|base| tree.join(base));
+    if let Some(base) = own.into_iter().find(|base| is_base(base)) {
+        return Some(base);
     }
     // A library's objects are put into the tool that wants it: tools/lib/subcmd is made into tools/objtool.
-    let libraries = std::fs::read_dir(root.join("tools/lib")).ok()?;
-    let mut bases: Vec<PathBuf> =
-        libraries.flatten().map(|entry| Path::new("tools/lib").join(entry.file_name())).collect();
+    let libraries = tree.join("tools/lib");
+    let entries = std::fs::read_dir(root.join(&libraries)).ok()?;
+    let mut bases: Vec<PathBuf> = entries.flatten().map(|entry| libraries.join(entry.file_name())).collect();
     bases.sort();
     bases.into_iter().find(|base| is_base(base))
 }

@@ -160,6 +160,14 @@ fn an_object_that_kbuild_did_not_make() {
 }
 
 #[test]
+fn a_record_that_was_written_long_after_its_object() {
+    let built = Built::new().made_now();
+    let record = fs::File::options().append(true).open(built.path().join("lib/.b.o.cmd")).unwrap();
+    record.set_modified(SystemTime::now() + Duration::from_secs(300)).unwrap();
+    assert_eq!(built.stale(), ["lib/b.o record-changed "]);
+}
+
+#[test]
 fn a_record_cut_short_is_said_and_no_build_directory_is_an_error() {
     let built = Built::new().made_now();
     fs::write(built.path().join("lib/.b.o.cmd"), "").unwrap();
@@ -200,4 +208,31 @@ fn a_tool_that_was_made_in_its_own_directory() {
     std::thread::sleep(Duration::from_millis(20));
     fs::write(built.path().join("tools/arch/x86/lib/insn.c"), "changed").unwrap();
     assert_eq!(built.stale(), ["tools/objtool/arch/x86/decode.o newer-input tools/arch/x86/lib/insn.c"]);
+}
+
+#[test]
+fn a_tool_of_a_build_outside_of_the_source_tree() {
+    let source = tempfile::tempdir().unwrap();
+    let base = source.path().join("tools/objtool");
+    fs::create_dir_all(&base).unwrap();
+    fs::write(base.join("weak.c"), "").unwrap();
+    let built = Built::new();
+    std::os::unix::fs::symlink(source.path(), built.path().join("source")).unwrap();
+    built.write("tools/objtool/weak.o", "");
+    let object = built.path().join("tools/objtool/weak.o").display().to_string();
+    built.write(
+        "tools/objtool/.weak.o.cmd",
+        &format!("cmd_{object} := gcc -c -o {object} weak.c\n\nsource_{object} := weak.c\n"),
+    );
+    let built = built.made_now();
+    for name in ["weak.o", ".weak.o.cmd"] {
+        let file = built.path().join("tools/objtool").join(name);
+        fs::write(&file, fs::read(&file).unwrap()).unwrap();
+    }
+    assert_eq!(built.stale(), Vec::<String>::new());
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(base.join("weak.c"), "changed").unwrap();
+    let stale = built.stale();
+    assert_eq!(stale.len(), 1, "{stale:?}");
+    assert!(stale[0].starts_with("tools/objtool/weak.o newer-input"), "{stale:?}");
 }

@@ -33,6 +33,7 @@ fn main() {
         limits: Limits {
             timeout: std::time::Duration::from_secs(120),
             quiet: std::time::Duration::from_secs(20),
+            enough: None,
         },
         complaints_fail: false,
         keep_memory: keep.as_deref(),

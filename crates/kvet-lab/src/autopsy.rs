@@ -29,13 +29,7 @@ pub fn autopsy(memory: &File, kernel: &Path, registers: Option<&str>, console: &
     if !guest.registers().is_empty() {
         state.extend(cpus::cpus(&guest, &context).iter().map(|cpu| cpu.line(&guest)));
     }
-    if let Some(poke) = text::poke(&guest) {
-        let place = |site: &text::PokeSite| guest.symbolize(guest.to_runtime(site.at)).unwrap_or_default();
-        let first = poke.sites.first().map(place).unwrap_or_default();
-        let step = poke.step.map_or("before its first step", text::Step::as_str);
-        state
-            .push(format!("text_poke is switching {} sites, the first at {first}: {step}", poke.sites.len()));
-    }
+    state.extend(text::poke(&guest, &context).map(|poke| poke.words(&guest)));
     Some(Autopsy { log, state })
 }
 

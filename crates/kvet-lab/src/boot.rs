@@ -3,6 +3,8 @@
 //! One thread does it all with `poll`: the console, QEMU's control connection, its stderr, and four times a second
 //! the host. The same thread starts QEMU, which dies when the thread does (see `spawn.rs`).
 
+mod conclude;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -18,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use crate::capture::{Capture, Console};
 use crate::host::{Pressure, Watch};
 use crate::machine::{Machine, Wiring};
-use crate::outcome::{EndedBy, Evidence, Outcome, judge};
+use crate::outcome::{EndedBy, Outcome};
 use crate::qemu::Qemu;
 use crate::qmp::{Event, Qmp};
 use crate::snapshot::Snapshot;
 use crate::voice::{self, Diagnosis, Heard, Listener, Milestone, Said, Success};
-use crate::{Error, autopsy, memory, noise, spawn};
+use crate::{Error, memory, noise, spawn};
 
 /// What bounds a boot in time.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -33,6 +35,8 @@ pub struct Limits {
     /// Time without a word on the console, in the guest's own time (see `Watch::effective`), after which the
     /// guest has hung.
     pub quiet: Duration,
+    /// The guest's own time in which every good boot ends, where it is known: who had it was not starved.
+    pub enough: Option<Duration>,
 }
 
 /// What is wanted of one boot.
@@ -78,6 +82,9 @@ pub struct Boot {
     pub wall_s: f64,
     /// Seconds from the console's last byte to the verdict.
     pub decided_after_s: f64,
+    /// The same in the guest's own time: less what the host took from it.
+    #[serde(default)]
+    pub own_s: f64,
     /// Seconds of processor time that QEMU took.
     pub cpu_s: f64,
     /// Moments of the boot, in seconds since QEMU was started.
@@ -100,6 +107,9 @@ pub struct Boot {
     pub registers: Option<String>,
     /// The file with the guest's memory, when it was kept.
     pub memory: Option<PathBuf>,
+    /// Why the guest's memory could not be kept, though it should have been.
+    #[serde(default)]
+    pub memory_lost: Option<String>,
     /// The host.
     pub pressure: Pressure,
 }
@@ -108,9 +118,10 @@ pub struct Boot {
 const TOLD: Duration = Duration::from_millis(150);
 /// So long a failure may go on telling, in the guest's own time and by the wall: some repeat themselves for ever.
 const TELLING: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(60));
-/// A guest whose watchdog has spoken stands still when so long, in its own time or by the wall, brings no progress.
-/// The watchdogs of the other processors speak meanwhile, and show who waits for whom.
-const STUCK: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(180));
+/// A guest whose watchdog has spoken stands still when so long, in its own time, brings no progress. The watchdogs of
+/// the other processors speak meanwhile, and show who waits for whom. Who has not had that much by the wall's bound
+/// is given up, undecided.
+const STUCK: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(600));
 /// A guest that has said its success is given so long, in its own time, to power off.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// While the console speaks, it is read no more often than this. The socket's buffer takes in much more.
@@ -119,9 +130,6 @@ const GATHER: Duration = Duration::from_millis(4);
 const SAMPLE: Duration = Duration::from_millis(250);
 /// QEMU answers a command at once, unless the host is starved.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After an NMI the guest tells where it is for so long at most.
-const NMI_TIME: Duration = Duration::from_secs(4);
-
 /// Boots once to a moment and keeps the guest's state there; `None` when it never came so far.
 ///
 /// # Errors
@@ -130,18 +138,32 @@ pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>
     Guest::start(request)?.freeze(request, at)
 }
 
+/// What a guest left that was halted at a moment.
+pub struct Halted {
+    /// Its memory; `None` when it never came so far.
+    pub memory: Option<File>,
+    /// What its console said.
+    pub console: Console,
+}
+
+/// Boots once to a moment, and ends the guest there: for those who want to read what it has made of itself.
+///
+/// # Errors
+/// As [`run`].
+pub fn halt(request: &Request<'_>, at: Milestone) -> Result<Halted, Error> {
+    let mut guest = Guest::start(request)?;
+    let reached = guest.reach(request, at)?;
+    if let Some(ended_by) = guest.ended.clone().filter(|_| !reached)
+        && guest.was_refused(&ended_by)
+    {
+        return Err(Error::Refused { why: guest.refusal(&ended_by) });
+    }
+    let memory = reached.then(|| guest.halted_ram(request)).flatten();
+    Ok(Halted { memory, console: std::mem::take(&mut guest.capture).finish() })
+}
+
 /// A snapshot of some tens of megabytes loads in a fraction of a second, on a host that has time.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(30);
-
-/// Where a processor is that has nothing to do.
-const IDLE: &[&str] = &[
-    "default_idle",
-    "pv_native_safe_halt",
-    "native_safe_halt",
-    "cpu_do_idle",
-    "arch_cpu_idle",
-    "mwait_idle",
-];
 
 /// Boots once. `None`: it was stopped on request.
 ///
@@ -174,7 +196,8 @@ struct Guest<'a> {
     qmp: Qmp,
     stderr: Option<std::process::ChildStderr>,
     said: Vec<u8>,
-    memory: Option<OwnedFd>,
+    /// A file that QEMU has too: the guest's memory, or empty until QEMU copies some of that into it.
+    memory: OwnedFd,
     listener: Listener<'a>,
     capture: Capture,
     watch: Watch,
@@ -208,13 +231,12 @@ impl<'a> Guest<'a> {
         let (serial, serial_there) = console_pipe().map_err(Error::io("a pipe"))?;
         let (qmp, qmp_there) = pair()?;
         let qmp_there = OwnedFd::from(qmp_there);
-        // Shared, so that a guest which hangs in silence can be asked what it never said.
-        let memory = Some(memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?);
+        let memory = memory::anonymous("kvet-guest").map_err(Error::io("memory for the guest"))?;
         let incoming = request.snapshot.map(Snapshot::open).transpose()?;
         let wiring = Wiring {
             serial: serial_there.as_raw_fd(),
             qmp: qmp_there.as_raw_fd(),
-            memory: memory.as_ref().map(AsRawFd::as_raw_fd),
+            memory: request.keep_memory.map(|_| memory.as_raw_fd()),
             initrd: request.initrd.map(AsRawFd::as_raw_fd),
             incoming: incoming.as_ref().map(AsRawFd::as_raw_fd),
             sandbox: request.qemu.sandbox,
@@ -223,7 +245,7 @@ impl<'a> Guest<'a> {
         command.args(machine.arguments()).args(wiring.arguments(machine));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let keep: Vec<&OwnedFd> =
-            [Some(&serial_there), Some(&qmp_there), memory.as_ref(), request.initrd, incoming.as_ref()]
+            [Some(&serial_there), Some(&qmp_there), Some(&memory), request.initrd, incoming.as_ref()]
                 .into_iter()
                 .flatten()
                 .collect();
@@ -305,19 +327,26 @@ impl<'a> Guest<'a> {
     /// Runs until a moment is reached, and gives the guest's state and what it has said; `None` when it never came
     /// so far.
     fn freeze(&mut self, request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>, Error> {
+        if !self.reach(request, at)? {
+            return Ok(None);
+        }
+        let console = std::mem::take(&mut self.capture).finish();
+        Snapshot::take(&mut self.qmp, console.bytes).map(Some)
+    }
+
+    /// Runs until a moment is reached; false when it never came so far.
+    fn reach(&mut self, request: &Request<'_>, at: Milestone) -> Result<bool, Error> {
         loop {
             let failed = |why| Error::Io { what: "following a guest".into(), why };
             self.wait(Instant::now() + SAMPLE).map_err(failed)?;
             self.listen(&mut |_| {}).map_err(failed)?;
             self.watch.sample();
-            let reached = self.milestones.iter().any(|(m, _)| *m == at);
-            if reached && self.greeted {
-                let console = std::mem::take(&mut self.capture).finish();
-                return Snapshot::take(&mut self.qmp, console.bytes).map(Some);
+            if self.greeted && self.milestones.iter().any(|(m, _)| *m == at) {
+                return Ok(true);
             }
             let late = self.patience(request.limits, request.success).is_some();
             if late || self.ended.is_some() || (request.stop)() {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }
@@ -525,19 +554,25 @@ impl<'a> Guest<'a> {
         voice::story(&console.bytes, None).reports.iter().any(|r| r.failure)
     }
 
+    /// Whether more than one of two bounds has gone by since then: in the guest's own time, or by the wall.
+    fn longer(
+        &self,
+        (wall, own): (Instant, Duration),
+        (own_bound, wall_bound): (Duration, Duration),
+    ) -> bool {
+        self.watch.effective().saturating_sub(own) >= own_bound || wall.elapsed() >= wall_bound
+    }
+
     /// Whether waiting longer is of use.
     fn patience(&self, limits: Limits, success: &Success) -> Option<EndedBy> {
         let now = Instant::now();
         let effective = self.watch.effective();
         let quiet = effective.saturating_sub(self.last_byte_effective);
-        let longer = |(wall, own): (Instant, Duration), (own_bound, wall_bound): (Duration, Duration)| {
-            effective.saturating_sub(own) >= own_bound || now.duration_since(wall) >= wall_bound
-        };
         if let Some(since) = self.failure_since {
             let told = self.last_word || quiet >= TOLD && now.duration_since(self.last_byte) >= TOLD;
-            return (told || longer(since, TELLING)).then_some(EndedBy::Report);
+            return (told || self.longer(since, TELLING)).then_some(EndedBy::Report);
         }
-        if self.lockup_since.is_some_and(|since| longer(since, STUCK)) {
+        if self.lockup_since.is_some_and(|since| self.longer(since, STUCK)) {
             return Some(EndedBy::Report);
         }
         if let Some(at) = self.success_at {
@@ -586,141 +621,6 @@ impl<'a> Guest<'a> {
             _ => "it ended before the guest started, without a word".into(),
         }
     }
-
-    /// Looks at the guest, lets it go, and judges.
-    fn conclude(mut self, request: &Request<'_>, ended_by: &EndedBy) -> (Boot, Console) {
-        self.watch.sample();
-        let decided = Instant::now();
-        let wall_s = decided.duration_since(self.started).as_secs_f64();
-        let decided_after_s = decided.duration_since(self.last_byte).as_secs_f64();
-        let pressure = self.watch.pressure();
-        let alive = self.exit.is_none();
-        let suspicious =
-            self.success_at.is_none() || self.failure_since.is_some() || self.lockup_since.is_some();
-        let mut registers = None;
-        if alive && suspicious {
-            registers = self.qmp.human("info registers -a", PATIENCE).ok();
-        }
-        let before_nmi = self.capture.total();
-        let silent = self.failure_since.is_none() && matches!(ended_by, EndedBy::Quiet | EndedBy::Timeout);
-        let mut found = None;
-        if alive && silent {
-            // Before the NMI, which writes a panic of its own into the log.
-            found = self.autopsy(request, registers.as_deref());
-            self.ask_where();
-        }
-        let kept = if alive && suspicious { self.keep_memory(request.keep_memory) } else { None };
-        if alive {
-            // It may have died meanwhile; either way it is gone afterwards.
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-        let mut console = std::mem::take(&mut self.capture).finish();
-        let last_byte = console.bytes.len()
-            - usize::try_from(console.total - before_nmi).unwrap_or(0).min(console.bytes.len());
-        let (own, asked) = console.bytes.split_at(last_byte);
-        let emulator = Some(request.qemu.emulator(request.machine));
-        // The log in memory is the console's, and more; it tells of a failure that no console showed.
-        let unseen = found.as_ref().map(|f| f.log.as_slice()).unwrap_or_default();
-        let story = match unseen {
-            [] => voice::story(own, emulator),
-            _ => voice::story(&[own, b"\n", unseen].concat(), emulator),
-        };
-        let mut reports = story.reports;
-        let last_line = last_line(own);
-        let emulator_said = String::from_utf8_lossy(&self.said).trim().to_owned();
-        let verdict = judge(&Evidence {
-            ended_by,
-            reports: &reports,
-            complaints_fail: request.complaints_fail,
-            success: self.success_at.is_some(),
-            restart_said: self.restart_said,
-            last_line: &last_line,
-            stuck: if self.lockup_since.is_some() { Some(true) } else { self.stuck },
-            emulator_said: &emulator_said,
-            pressure: &pressure,
-        });
-        let place = voice::story(asked, emulator).reports.into_iter().next();
-        let decisive = verdict.report.map(|i| reports[i].clone());
-        let kind = decisive.as_ref().map(|r| r.kind.clone()).or(verdict.kind.map(str::to_owned));
-        let signature = match (&decisive, &kind) {
-            (Some(report), _) => Some(report.signature.clone()),
-            (None, Some(kind)) => Some(match place.as_ref().and_then(|p| p.function.as_ref()) {
-                // A guest that idles waits for something: its last words tell more than the idle loop.
-                Some(function) if !IDLE.contains(&function.as_str()) => format!("{kind} in {function}"),
-                _ => format!("{kind} after {}", voice::without_numbers(&last_line)),
-            }),
-            (None, None) => None,
-        };
-        reports.extend(place);
-        let boot = Boot {
-            outcome: verdict.outcome,
-            kind,
-            title: decisive.as_ref().map(|r| r.title.clone()).or(verdict.title),
-            signature,
-            diagnosis: match decisive {
-                Some(report) => report.diagnosis,
-                None if verdict.kind == Some("silence") => story.silence.and_then(|s| s.diagnosis),
-                None => None,
-            },
-            reports,
-            started: self.started_unix,
-            wall_s,
-            decided_after_s,
-            cpu_s: pressure.ran_s,
-            milestones: self.milestones.clone(),
-            longest_gap_s: self.longest_gap.as_secs_f64(),
-            last_line,
-            console_bytes: console.total,
-            exit_code: self.exit.and_then(|e| e.code()),
-            exit_signal: self.exit.and_then(|e| e.signal()),
-            emulator_said,
-            events: std::mem::take(&mut self.events),
-            registers,
-            memory: kept,
-            pressure,
-        };
-        console.bytes.extend(found.iter().flat_map(|f| f.text()));
-        (boot, console)
-    }
-
-    /// Sends the guest an NMI; a kernel with `unknown_nmi_panic` says where each processor is.
-    fn ask_where(&mut self) {
-        if self.qmp.execute("inject-nmi", serde_json::Value::Null, PATIENCE).is_err() {
-            return;
-        }
-        let deadline = Instant::now() + NMI_TIME;
-        self.last_word = false;
-        while Instant::now() < deadline && !self.last_word && self.ended.is_none() {
-            if self.wait(Instant::now() + Duration::from_millis(100)).is_err()
-                || self.listen(&mut |_| {}).is_err()
-            {
-                return;
-            }
-        }
-    }
-
-    /// Asks the memory of a guest that stands still for what its console did not say.
-    fn autopsy(&mut self, request: &Request<'_>, registers: Option<&str>) -> Option<autopsy::Autopsy> {
-        let memory = File::from(self.memory.as_ref()?.try_clone().ok()?);
-        let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        let found = autopsy::autopsy(
-            &memory,
-            &request.machine.kernel,
-            registers,
-            &self.capture.clone().finish().bytes,
-        );
-        let _ = self.qmp.execute("cont", serde_json::Value::Null, PATIENCE);
-        found.filter(|found| !found.is_empty())
-    }
-
-    fn keep_memory(&mut self, target: Option<&Path>) -> Option<PathBuf> {
-        let (target, memory) = (target?, self.memory.take()?);
-        // A guest that runs on would change what is being read.
-        let _ = self.qmp.execute("stop", serde_json::Value::Null, PATIENCE);
-        memory::keep(File::from(memory), target).ok()?;
-        Some(target.to_owned())
-    }
 }
 
 impl Drop for Guest<'_> {
@@ -739,10 +639,4 @@ fn console_pipe() -> io::Result<(File, OwnedFd)> {
     // Users have a limit of their own for all pipes; the normal size does as well, only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&reader, 1 << 20);
     Ok((File::from(reader), writer))
-}
-
-/// The last line with text, without its time stamp.
-fn last_line(console: &[u8]) -> String {
-    let line = console.rsplit(|&b| b == b'\n').find(|l| l.iter().any(u8::is_ascii_graphic));
-    voice::clean_line(line.unwrap_or_default())
 }

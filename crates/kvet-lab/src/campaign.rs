@@ -122,7 +122,7 @@ impl Shared<'_> {
         if outcome == Outcome::Passed
             && let Some(pace) = self.paces.get_mut(boot.variant)
         {
-            pace.learn(boot.boot.longest_gap_s);
+            pace.learn(boot.boot.longest_gap_s, boot.boot.own_s);
         }
         self.deaths = if outcome == Outcome::Emulator { self.deaths + 1 } else { 0 };
         if self.deaths >= EMULATOR_DEATHS && self.tally.emulator == self.tally.total() {
@@ -172,6 +172,7 @@ impl<'a> Common<'a> {
 pub fn run(campaign: Campaign<'_>) -> Result<Finished, Error> {
     let Campaign { store, id, plan, qemus, events, stop } = campaign;
     let started = Instant::now();
+    let _claim = store.claim(id)?;
     let mut stopper = Stopper::new(plan.stop)?;
     let done = store.done(id)?;
     let mut answer = None;

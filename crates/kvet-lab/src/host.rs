@@ -110,11 +110,36 @@ fn is_cpu(comm: &str) -> bool {
     comm.starts_with("CPU ") || comm.starts_with("ALL CPUs")
 }
 
+/// Whether the state in a thread's `stat` is R, running or waiting for a processor. The name before it may hold
+/// anything but ends with the last parenthesis (Documentation/filesystems/proc.rst, table 1-4).
+fn is_runnable(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+}
+
+/// The counters of a thread once more, with the waiting that the kernel has not counted yet: it adds a wait to
+/// `schedstat` when the wait is over (`sched_info_arrive` in kernel/sched/stats.h), which may be seconds later, and a
+/// guest whose threads do not run at all would seem undisturbed until then.
+fn with_pending(before: &Followed, counted: Thread, runnable: bool, wall: Duration) -> (Thread, u64) {
+    let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+    let ran = counted.ran.saturating_sub(before.counted.ran);
+    let waited = counted.waited.saturating_sub(before.counted.waited);
+    // What was pending is over and counted now, or still goes on.
+    let pending = if ran == 0 && waited == 0 { before.pending } else { 0 };
+    let more = if runnable { wall.saturating_sub(ran.saturating_add(waited)) } else { 0 };
+    let pending = if runnable { pending.saturating_add(more) } else { 0 };
+    (Thread { ran: counted.ran, waited: counted.waited.saturating_add(pending) }, pending)
+}
+
 /// A thread that is followed.
 #[derive(Clone, Debug)]
 struct Followed {
     id: u64,
     cpu: bool,
+    /// As the kernel counts it.
+    counted: Thread,
+    /// Nanoseconds of waiting that the kernel has not counted yet.
+    pending: u64,
+    /// Both together.
     now: Thread,
     /// Its counters when the current long window began.
     window: Thread,
@@ -179,7 +204,7 @@ impl Watch {
         let now = Instant::now();
         let wall = now.duration_since(self.sampled);
         let before = self.total;
-        self.read_threads();
+        self.read_threads(wall);
         let ran = self.total.ran.saturating_sub(before.ran) as f64;
         let waited = self.total.waited.saturating_sub(before.waited) as f64;
         self.rate =
@@ -207,25 +232,25 @@ impl Watch {
         share
     }
 
-    fn read_threads(&mut self) {
+    fn read_threads(&mut self, wall: Duration) {
         let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.process)) else { return };
         let mut seen = Vec::with_capacity(self.threads.len());
         for id in tasks.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u64>().ok()) {
             let base = format!("/proc/{}/task/{id}", self.process);
-            let Some(now) =
-                fs::read_to_string(format!("{base}/schedstat")).ok().and_then(|t| parse_schedstat(&t))
-            else {
-                continue;
-            };
+            let read = |name: &str| fs::read_to_string(format!("{base}/{name}")).ok();
+            let Some(counted) = read("schedstat").and_then(|t| parse_schedstat(&t)) else { continue };
             match self.threads.iter().position(|t| t.id == id) {
                 Some(at) => {
                     let mut thread = self.threads.swap_remove(at);
-                    thread.now = now;
+                    let runnable = read("stat").is_some_and(|stat| is_runnable(&stat));
+                    (thread.now, thread.pending) = with_pending(&thread, counted, runnable, wall);
+                    thread.counted = counted;
                     seen.push(thread);
                 }
                 None => {
-                    let comm = fs::read_to_string(format!("{base}/comm")).unwrap_or_default();
-                    seen.push(Followed { id, cpu: is_cpu(&comm), now, window: Thread::default() });
+                    let cpu = is_cpu(&read("comm").unwrap_or_default());
+                    let window = Thread::default();
+                    seen.push(Followed { id, cpu, counted, pending: 0, now: counted, window });
                 }
             }
         }
@@ -307,6 +332,29 @@ mod tests {
         assert_eq!(parse_stat("cpu  10 1 5 100 2 0 1 7 3 0\ncpu0 1"), Some((7, 126)));
         assert_eq!(parse_psi("some avg10=50.95 avg60=48.33 avg300=20.14 total=1\nfull"), Some(50.95));
         assert!(is_cpu("CPU 3/TCG\n") && is_cpu("ALL CPUs/TCG") && !is_cpu("qemu-system-x86"));
+    }
+
+    #[test]
+    fn a_wait_counts_while_it_lasts() {
+        const MS: u64 = 1_000_000;
+        let wall = Duration::from_millis(250);
+        let counted = Thread { ran: 40 * MS, waited: 10 * MS };
+        let mut thread =
+            Followed { id: 1, cpu: true, counted, pending: 0, now: counted, window: Thread::default() };
+        let mut look = |counted: Thread, runnable: bool| {
+            (thread.now, thread.pending) = with_pending(&thread, counted, runnable, wall);
+            thread.counted = counted;
+            thread.now.waited / MS
+        };
+        // It waits for a processor, and the kernel has not counted that.
+        assert_eq!(look(counted, true), 260);
+        assert_eq!(look(counted, true), 510);
+        // It got one: now the wait is counted, once.
+        assert_eq!(look(Thread { ran: 50 * MS, waited: 600 * MS }, false), 600);
+        // A thread that runs all the time waits for nothing, and one that sleeps does not either.
+        assert_eq!(look(Thread { ran: 300 * MS, waited: 600 * MS }, true), 600);
+        assert_eq!(look(Thread { ran: 300 * MS, waited: 600 * MS }, false), 600);
+        assert!(is_runnable("71 (CPU 0/TCG) R 1 71") && !is_runnable("71 (R) S) S 1 71"));
     }
 
     #[test]

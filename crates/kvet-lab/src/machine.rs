@@ -145,13 +145,21 @@ impl Machine {
         }
     }
 
-    fn cpu_model(&self) -> Option<&str> {
-        match (&self.cpu, self.arch) {
-            (Some(cpu), _) => Some(cpu),
+    fn cpu_model(&self) -> Option<String> {
+        let model = match (&self.cpu, self.arch) {
+            (Some(cpu), _) => Some(cpu.as_str()),
+            // pc's default, by its name.
+            (None, Arch::X86_64) if self.seed.is_some() => Some("qemu64"),
             (None, _) if self.accelerator() == "kvm" => Some("host"),
             // virt's default is a 32-bit core.
             (None, Arch::Arm64) => Some("cortex-a72"),
             (None, Arch::X86_64) => None,
+        };
+        match (self.arch, self.seed) {
+            // The seed reaches an x86 kernel by RDRAND only: without it all seeds are the same boot. An arm64 kernel
+            // has it from the device tree (`/chosen/rng-seed`).
+            (Arch::X86_64, Some(_)) => model.map(|m| format!("{m},+rdrand")),
+            _ => model.map(str::to_owned),
         }
     }
 
@@ -252,7 +260,7 @@ pub struct Wiring {
     pub serial: i32,
     /// A connected socket for QMP.
     pub qmp: i32,
-    /// A file for the guest's memory, shared.
+    /// A file that is to be the guest's memory, shared with kvet; `None` leaves memory to QEMU, which is faster.
     pub memory: Option<i32>,
     /// A file that holds a built-in initrd.
     pub initrd: Option<i32>,
@@ -336,6 +344,9 @@ mod tests {
             "-accel tcg,thread=single -icount shift=2,sleep=off -rtc base=2020-01-01,clock=vm -seed 7"
         ));
         assert!(line.contains("nokaslr random.trust_cpu=off quiet'"), "{line}");
+        assert!(line.contains(" -cpu qemu64,+rdrand "), "{line}");
+        machine.cpu = Some("max".into());
+        assert!(self::line(&machine).contains(" -cpu max,+rdrand "));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use crate::plan::Tally;
+use crate::plan::{Tally, label};
 use crate::stats::{Comparison, compare, holm};
 use crate::store::{Store, StoreError, Stored};
 
@@ -31,11 +31,7 @@ pub struct Effect {
 impl Effect {
     /// In words: `qemu 7.2.22 with smp 4`.
     pub fn label(&self) -> String {
-        self.levels
-            .iter()
-            .map(|(factor, level)| format!("{factor} {level}"))
-            .collect::<Vec<_>>()
-            .join(" with ")
+        label(&self.levels, " with ")
     }
 }
 

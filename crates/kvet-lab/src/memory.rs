@@ -31,8 +31,11 @@ pub fn anonymous_with(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
 pub fn keep(memory: File, target: &Path) -> io::Result<()> {
     let directory = target.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
-    let mut copy = tempfile::NamedTempFile::new_in(directory)?;
     let length = memory.metadata()?.len();
+    if length == 0 {
+        return Err(io::Error::other("the guest had no memory yet"));
+    }
+    let mut copy = tempfile::NamedTempFile::new_in(directory)?;
     let mut chunk = vec![0; 1 << 16];
     let mut at = 0;
     while at < length {

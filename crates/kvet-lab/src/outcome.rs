@@ -102,6 +102,12 @@ pub struct Evidence<'a> {
     pub emulator_said: &'a str,
     /// The host.
     pub pressure: &'a Pressure,
+    /// How long the boot took, in seconds of the guest's own time.
+    pub own_s: f64,
+    /// In how many seconds of its own time any good boot of this machine has ended, with a margin.
+    pub enough_s: Option<f64>,
+    /// Bytes that came on the console.
+    pub console_bytes: u64,
 }
 
 /// The verdict.
@@ -166,8 +172,13 @@ pub fn judge(e: &Evidence<'_>) -> Verdict {
             format!("powered off without success, after: {}", after(e)),
         ),
         EndedBy::Quiet | EndedBy::Timeout | EndedBy::Report => {
-            let starved = e.ended_by == &EndedBy::Timeout && e.pressure.share() < STARVED_HANG;
+            let slow = match e.enough_s {
+                Some(enough) => e.own_s < enough,
+                None => true,
+            };
+            let starved = e.ended_by == &EndedBy::Timeout && slow && e.pressure.share() < STARVED_HANG;
             let what = match e.ended_by {
+                EndedBy::Timeout if e.console_bytes > FLOOD => "flooded its console until its time was over",
                 EndedBy::Timeout => "not finished in time",
                 _ => "no progress",
             };
@@ -189,6 +200,8 @@ fn after(e: &Evidence<'_>) -> String {
     if e.last_line.is_empty() { "nothing at all".into() } else { e.last_line.to_owned() }
 }
 
+/// A boot says some tens of kilobytes, with `debug` a megabyte.
+const FLOOD: u64 = 4 << 20;
 /// A guest that got less than this share of the processor time that it wanted has not hung, it was slow.
 const STARVED_HANG: f64 = 0.5;
 /// A timer that is tested for a tenth of a second fails when QEMU's threads wait as much as they run. Measured:
@@ -264,6 +277,9 @@ mod tests {
             emulator_said: "",
             stuck: None,
             pressure,
+            own_s: 60.0,
+            enough_s: None,
+            console_bytes: 1,
         })
         .outcome
     }
@@ -306,6 +322,9 @@ mod tests {
             emulator_said: "",
             stuck: None,
             pressure: &idle(),
+            own_s: 60.0,
+            enough_s: None,
+            console_bytes: 1,
         });
         assert_eq!(strict.outcome, Outcome::Failed);
     }
@@ -356,6 +375,31 @@ mod tests {
     }
 
     #[test]
+    fn who_had_the_time_of_any_good_boot_is_not_starved() {
+        let starved = Pressure { ran_s: 10.0, waited_s: Some(90.0), ..idle() };
+        let verdict = |own_s, console_bytes| {
+            judge(&Evidence {
+                ended_by: &EndedBy::Timeout,
+                reports: &[],
+                complaints_fail: false,
+                success: false,
+                restart_said: false,
+                last_line: "x",
+                emulator_said: "",
+                stuck: None,
+                pressure: &starved,
+                own_s,
+                enough_s: Some(20.0),
+                console_bytes,
+            })
+        };
+        assert_eq!(verdict(10.0, 1).outcome, Outcome::Starved);
+        assert_eq!(verdict(30.0, 1).outcome, Outcome::Hung);
+        let flood = verdict(30.0, 1 << 30).title.unwrap_or_default();
+        assert!(flood.starts_with("flooded its console"), "{flood}");
+    }
+
+    #[test]
     fn a_failure_is_called_by_its_cause() {
         let mut reports = vec![said("warning", "WARNING in f", false), said("panic", "panic: on warn", true)];
         reports[1].cause = Some(0);
@@ -369,6 +413,9 @@ mod tests {
             emulator_said: "",
             stuck: None,
             pressure: &idle(),
+            own_s: 60.0,
+            enough_s: None,
+            console_bytes: 1,
         });
         assert_eq!((verdict.outcome, verdict.report), (Outcome::Failed, Some(0)));
     }

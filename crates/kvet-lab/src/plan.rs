@@ -56,8 +56,17 @@ pub struct Variant {
 impl Variant {
     /// For people: `smp 4, qemu 7.2.22`.
     pub fn label(&self) -> String {
-        self.factors.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ")
+        label(&self.factors, ", ")
     }
+}
+
+/// Factors for people; a value that is no single word is quoted.
+pub fn label(factors: &[(String, String)], between: &str) -> String {
+    let one = |(factor, level): &(String, String)| match level.is_empty() || level.contains([' ', ',']) {
+        true => format!("{factor} \"{level}\""),
+        false => format!("{factor} {level}"),
+    };
+    factors.iter().map(one).collect::<Vec<_>>().join(between)
 }
 
 /// When a campaign has answered its question.
@@ -350,18 +359,20 @@ impl std::ops::AddAssign for Tally {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Pace {
     longest_gap_s: f64,
+    longest_s: f64,
     passed: u64,
 }
 
 impl Pace {
     /// Nothing is known yet.
     pub fn new() -> Pace {
-        Pace { longest_gap_s: 0.0, passed: 0 }
+        Pace { longest_gap_s: 0.0, longest_s: 0.0, passed: 0 }
     }
 
-    /// Takes in a boot that passed.
-    pub fn learn(&mut self, longest_gap_s: f64) {
+    /// Takes in a boot that passed: its longest silence, and how long it took, in its own time.
+    pub fn learn(&mut self, longest_gap_s: f64, own_s: f64) {
         self.longest_gap_s = self.longest_gap_s.max(longest_gap_s);
+        self.longest_s = self.longest_s.max(own_s);
         self.passed += 1;
     }
 
@@ -372,12 +383,15 @@ impl Pace {
         /// The kernel's own watchdogs (soft lockup 20 s and up to 4 s to notice, RCU stall 21 s) shall speak first:
         /// they say more than a silence does.
         const WATCHDOGS: f64 = 26.0;
+        /// So many times the longest good boot is long enough for any.
+        const ENOUGH: f64 = 3.0;
         /// So many times the longest silence of a good boot.
         const TIMES: f64 = 10.0;
         let timeout = Duration::from_secs_f64(plan.timeout_s);
         let adaptive = if self.passed < 3 { UNKNOWN } else { (self.longest_gap_s * TIMES).max(WATCHDOGS) };
         let quiet = Duration::from_secs_f64(plan.quiet_s.unwrap_or(adaptive)).min(timeout);
-        Limits { timeout, quiet }
+        let enough = (self.passed > 0).then(|| Duration::from_secs_f64(self.longest_s * ENOUGH));
+        Limits { timeout, quiet, enough }
     }
 }
 
@@ -394,6 +408,13 @@ fn turn(boot: u64, machines: u64, snapshots: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_that_are_no_words_are_quoted() {
+        let factor = |name: &str, level: &str| (name.to_owned(), level.to_owned());
+        let factors = [factor("smp", "4"), factor("append", ""), factor("accel", "tcg,thread=single")];
+        assert_eq!(label(&factors, ", "), "smp 4, append \"\", accel \"tcg,thread=single\"");
+    }
 
     #[test]
     fn each_machine_goes_on_from_each_snapshot() {

@@ -4,6 +4,9 @@
 //! reboot loses no boot that had ended. Several campaigns may write one store at once (write-ahead log; a writer
 //! waits for another one).
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +27,7 @@ use crate::stats::Rate;
 #[non_exhaustive]
 pub enum StoreError {
     /// The directory or file cannot be made or opened.
-    #[error("{}: the store cannot be opened: {why}", .path.display())]
+    #[error("{}: the store cannot be opened: {why}; name another with --store", .path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -52,6 +55,14 @@ pub enum StoreError {
         path: PathBuf,
         /// SQLite's words.
         why: rusqlite::Error,
+    },
+    /// Another process runs this campaign.
+    #[error("{}: campaign {campaign} is being run by another kvet; wait for it, or stop it first", .path.display())]
+    Running {
+        /// The file.
+        path: PathBuf,
+        /// The campaign.
+        campaign: i64,
     },
     /// No such campaign or boot.
     #[error("{}: holds no {what}", .path.display())]
@@ -139,6 +150,14 @@ pub struct StoredBoot {
     pub boot: Boot,
 }
 
+/// The right to run a campaign, until it goes or its process ends, whatever ends it.
+#[must_use]
+#[derive(Debug)]
+pub struct Claim {
+    /// A name that only one socket has, and that leaves nothing behind.
+    _name: UnixListener,
+}
+
 /// An open store.
 pub struct Store {
     path: PathBuf,
@@ -155,6 +174,10 @@ impl Store {
         if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory).map_err(|e| fails(e.to_string()))?;
         }
+        // The system says why not ("Permission denied"); SQLite only that it is unable.
+        let there =
+            std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        there.map_err(|e| fails(e.to_string()))?;
         let db = Connection::open(path).map_err(|e| fails(e.to_string()))?;
         let store = Store { path: path.to_owned(), db };
         store.prepare().map_err(|e| match e {
@@ -220,6 +243,24 @@ impl Store {
             .execute("INSERT INTO campaign (created, record) VALUES (?1, ?2)", params![now, to_json(record)]);
         self.sql(added)?;
         Ok(self.db.last_insert_rowid())
+    }
+
+    /// Claims a campaign, so that nobody else on this host boots the same numbers at the same time.
+    ///
+    /// # Errors
+    /// Another process runs it.
+    pub fn claim(&self, campaign: i64) -> Result<Claim, StoreError> {
+        let fails = |e: std::io::Error| StoreError::Open { path: self.path.clone(), why: e.to_string() };
+        let file = std::fs::metadata(&self.path).map_err(fails)?;
+        let name = format!("kvet-campaign-{}-{}-{campaign}", file.dev(), file.ino());
+        let address = SocketAddr::from_abstract_name(name).map_err(fails)?;
+        match UnixListener::bind_addr(&address) {
+            Ok(name) => Ok(Claim { _name: name }),
+            Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+                Err(StoreError::Running { path: self.path.clone(), campaign })
+            }
+            Err(e) => Err(fails(e)),
+        }
     }
 
     /// Notes why a campaign ended; `None` when it goes on.
@@ -574,6 +615,7 @@ pub(crate) mod tests {
                 arch: Arch::X86_64,
                 release: Some("6.1.0".into()),
                 build_id: None,
+                unread: None,
             },
             host: Host {
                 kernel: "6".into(),
@@ -603,6 +645,7 @@ pub(crate) mod tests {
                 decided_after_s: 0.0,
                 cpu_s: 2.0,
                 milestones: Vec::new(),
+                own_s: 2.0,
                 longest_gap_s: 0.5,
                 last_line: "x".into(),
                 console_bytes: 3,
@@ -612,6 +655,7 @@ pub(crate) mod tests {
                 events: Vec::new(),
                 registers: None,
                 memory: None,
+                memory_lost: None,
                 pressure: crate::host::Pressure::default(),
             },
         }

@@ -3,8 +3,12 @@
 //! Two ways of listening. [`Listener`] hears the console while it comes and knows the moments that decide a boot.
 //! [`story`] reads the whole console once the boot has ended: which failure came first, where, and why.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use kvet_console::{Event, Kind, Scanner};
 use kvet_explain::{Context, Emulator, Explained, Text};
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 /// A moment of a boot, in the order of a good one.
@@ -83,25 +87,14 @@ pub enum Success {
     Ordinary,
 }
 
-impl Success {
-    fn said(&self, line: &[u8]) -> bool {
-        match self {
-            // The kernel prints its command line; our marker is never on it.
-            Success::Marker(text) => find(line, text.as_bytes()),
-            Success::Pattern(regex) => regex.is_match(line),
-            Success::Ordinary => {
-                find(line, b"reboot: Power down") || line.trim_ascii_end().ends_with(b" login:")
-            }
-        }
-    }
-}
-
 /// A line longer than this is looked at in pieces.
 const LINE_LIMIT: usize = 16 << 10;
 
 /// Hears the console while it comes, in bounded memory.
 pub struct Listener<'a> {
     success: &'a Success,
+    /// Finds the text of a success that has one.
+    marker: memmem::Finder<'a>,
     scanner: Scanner,
     line: Vec<u8>,
     reached: [bool; Milestone::ALL.len()],
@@ -112,9 +105,14 @@ pub struct Listener<'a> {
 impl<'a> Listener<'a> {
     /// Listens for a success.
     pub fn new(success: &'a Success) -> Listener<'a> {
+        let marker = match success {
+            Success::Marker(text) => text.as_bytes(),
+            Success::Ordinary | Success::Pattern(_) => POWER_DOWN.as_bytes(),
+        };
         // Reports are read again from the whole console at the end; here only their beginnings count.
         Listener {
             success,
+            marker: memmem::Finder::new(marker),
             scanner: Scanner::new().keep(1),
             line: Vec::new(),
             reached: [false; _],
@@ -143,7 +141,7 @@ impl<'a> Listener<'a> {
         self.line.extend_from_slice(rest);
         if self.line.len() > LINE_LIMIT {
             self.end_line(&mut heard);
-        } else if !self.prompt_seen && self.success.said(&self.line) {
+        } else if !self.prompt_seen && self.says_success(&self.line) {
             // A prompt ends in no newline; a pattern is not made to wait for one either.
             self.prompt_seen = true;
             self.reach(Milestone::Success, &mut heard);
@@ -154,28 +152,31 @@ impl<'a> Listener<'a> {
     fn end_line(&mut self, heard: &mut Vec<Heard>) {
         let line = std::mem::take(&mut self.line);
         self.prompt_seen = false;
-        for (text, milestone) in MILESTONES {
-            if find(&line, text) {
-                self.reach(*milestone, heard);
+        for word in FINDER.find_iter(&line) {
+            match WORDS[word.pattern().as_usize()].1 {
+                Word::Reached(milestone) => self.reach(milestone, heard),
+                Word::Restarts => heard.push(Heard::Restart),
+                Word::Progress => heard.push(Heard::Progress),
+                Word::Last => heard.push(Heard::LastWord),
+                // The parser counts a panic that follows from a report as the end of that report, be it a warning.
+                Word::Panic => heard.push(Heard::Failure(clean_line(&line))),
             }
         }
-        if self.success.said(&line) {
+        if self.says_success(&line) {
             self.reach(Milestone::Success, heard);
-        }
-        if find(&line, b"reboot: Restarting system") {
-            heard.push(Heard::Restart);
-        }
-        if find(&line, b"] kvet-init: ") {
-            heard.push(Heard::Progress);
-        }
-        if find(&line, b"---[ end Kernel panic") {
-            heard.push(Heard::LastWord);
-        } else if find(&line, b"Kernel panic - not syncing") {
-            // The parser counts a panic that follows from a report as the end of that report, be it a warning.
-            heard.push(Heard::Failure(clean_line(&line)));
         }
         self.line = line;
         self.line.clear();
+    }
+
+    fn says_success(&self, line: &[u8]) -> bool {
+        let text = || self.marker.find(line).is_some();
+        match self.success {
+            // The kernel prints its command line; our marker is never on it.
+            Success::Marker(_) => text(),
+            Success::Ordinary => line.trim_ascii_end().ends_with(b" login:") || text(),
+            Success::Pattern(regex) => regex.is_match(line),
+        }
     }
 
     fn reach(&mut self, milestone: Milestone, heard: &mut Vec<Heard>) {
@@ -186,13 +187,38 @@ impl<'a> Listener<'a> {
     }
 }
 
-const MILESTONES: &[(&[u8], Milestone)] = &[
-    (b"] Linux version ", Milestone::Banner),
-    (b"smp: Brought up ", Milestone::Smp),
-    (b"Freeing unused kernel ", Milestone::InitcallsDone),
-    (b"as init process", Milestone::Init),
-    (b"reboot: Power down", Milestone::PowerDown),
+const POWER_DOWN: &str = "reboot: Power down";
+
+/// What a line of the kernel's or of our init's tells.
+#[derive(Clone, Copy)]
+enum Word {
+    Reached(Milestone),
+    Restarts,
+    Progress,
+    Panic,
+    Last,
+}
+
+/// The texts that tell it. The earlier one counts where two begin alike; the end of a panic repeats its first line.
+const WORDS: &[(&str, Word)] = &[
+    ("] Linux version ", Word::Reached(Milestone::Banner)),
+    ("smp: Brought up ", Word::Reached(Milestone::Smp)),
+    ("Freeing unused kernel ", Word::Reached(Milestone::InitcallsDone)),
+    ("as init process", Word::Reached(Milestone::Init)),
+    (POWER_DOWN, Word::Reached(Milestone::PowerDown)),
+    ("reboot: Restarting system", Word::Restarts),
+    ("] kvet-init: ", Word::Progress),
+    ("---[ end Kernel panic - not syncing", Word::Last),
+    ("Kernel panic - not syncing", Word::Panic),
 ];
+
+/// All of them at once: a guest that floods its console must not take a processor to listen to.
+static FINDER: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(aho_corasick::MatchKind::LeftmostFirst)
+        .build(WORDS.iter().map(|(text, _)| text))
+        .expect("a few short texts")
+});
 
 /// Whether a watchdog reports this, which a guest may still recover from.
 fn is_lockup(kind: Kind) -> bool {
@@ -214,10 +240,6 @@ fn is_failure(kind: Kind) -> bool {
             | Kind::Btf
             | Kind::UserSpace
     )
-}
-
-fn find(line: &[u8], text: &[u8]) -> bool {
-    memchr::memmem::find(line, text).is_some()
 }
 
 /// Removes `[    1.234567] `.

@@ -60,7 +60,11 @@ hello() {{ printf '{{"QMP": {{}}}}\r\n' >&"$qmp"; }}
             initrd: None,
             snapshot: None,
             success: &Success::Marker("all is well".into()),
-            limits: Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs_f64(quiet) },
+            limits: Limits {
+                timeout: Duration::from_secs(60),
+                quiet: Duration::from_secs_f64(quiet),
+                enough: None,
+            },
             complaints_fail: false,
             keep_memory: None,
             stop: &|| false,

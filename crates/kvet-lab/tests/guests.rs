@@ -52,7 +52,11 @@ fn boot(
         initrd: matches!(machine.initrd, Initrd::Builtin(_)).then_some(&initrd),
         snapshot: None,
         success,
-        limits: Limits { timeout: Duration::from_secs(240), quiet: Duration::from_secs_f64(seconds) },
+        limits: Limits {
+            timeout: Duration::from_secs(240),
+            quiet: Duration::from_secs_f64(seconds),
+            enough: None,
+        },
         complaints_fail: false,
         keep_memory: keep,
         stop: &|| false,
@@ -170,14 +174,16 @@ fn an_endless_flood_ends_at_the_timeout() {
         initrd: None,
         snapshot: None,
         success: &success,
-        limits: Limits { timeout: Duration::from_secs(3), quiet: Duration::from_secs(3) },
+        limits: Limits { timeout: Duration::from_secs(3), quiet: Duration::from_secs(3), enough: None },
         complaints_fail: false,
         keep_memory: None,
         stop: &|| false,
     };
     let (boot, console) = run(&request, &mut |_| {}).unwrap().unwrap();
     assert!(matches!(boot.outcome, Outcome::Hung | Outcome::Starved), "{boot:?}");
-    assert!(boot.console_bytes > 10_000 && console.bytes.len() < 5 << 20);
+    // On a busy host three seconds may not even start it.
+    assert!(boot.console_bytes > 10_000 || boot.outcome == Outcome::Starved, "{boot:?}");
+    assert!(console.bytes.len() < 5 << 20);
 }
 
 #[test]
@@ -187,7 +193,7 @@ fn an_unknown_cpu_is_refused_in_qemus_words() {
     machine.initrd = Initrd::None;
     machine.cpu = Some("no-such-cpu".into());
     let success = Success::Ordinary;
-    let limits = Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs(60) };
+    let limits = Limits { timeout: Duration::from_secs(60), quiet: Duration::from_secs(60), enough: None };
     let request = Request {
         machine: &machine,
         qemu: &qemu,
@@ -207,7 +213,7 @@ fn an_unknown_cpu_is_refused_in_qemus_words() {
 fn real_kernels_reach_the_built_in_init() {
     let kernels = [
         (Arch::X86_64, "6.1.0-56-cloud-amd64.vmlinuz"),
-        (Arch::X86_64, "6.12.117+deb12-cloud-amd64.vmlinux"),
+        (Arch::X86_64, "6.12.117+deb12-cloud-amd64.vmlinuz"),
         (Arch::X86_64, "7.3.4+deb13-cloud-amd64.vmlinuz"),
         (Arch::Arm64, "6.1.0-56-cloud-arm64.Image"),
         (Arch::Arm64, "6.12.117+deb12-cloud-arm64.Image"),
@@ -238,10 +244,29 @@ fn the_stress_patches_the_text_of_real_kernels() {
 }
 
 #[test]
+fn a_seed_is_a_boot_and_another_seed_another() {
+    let (Some(qemu), Some(kernel)) = (qemu(Arch::X86_64), kernel("6.1.0-56-cloud-amd64.vmlinuz")) else {
+        return;
+    };
+    let console = |seed| {
+        let mut machine = Machine::new(Arch::X86_64, &kernel);
+        machine.seed = Some(seed);
+        let (boot, console) = boot(&machine, &qemu, &Success::Marker(Init::marker(NONCE)), 60.0, None);
+        assert_eq!(boot.outcome, Outcome::Passed, "{:?}", boot.title);
+        console.bytes
+    };
+    let first = console(7);
+    assert_eq!(first, console(7));
+    assert_ne!(first, console(8));
+}
+
+#[test]
 fn a_real_panic_is_told_in_the_kernels_words() {
     let Some(path) = kernel("6.1.0-56-cloud-amd64.vmlinuz") else { return };
     let Some(qemu) = qemu(Arch::X86_64) else { return };
     let mut machine = Machine::new(Arch::X86_64, &path);
+    // A busy host makes the timer check panic.
+    machine.append = "no_timer_check".into();
     machine.initrd = Initrd::None;
     let keep = tempfile::tempdir().unwrap();
     let memory = keep.path().join("panic.memory");
@@ -259,10 +284,15 @@ fn a_real_hang_tells_where_it_is() {
     let Some(path) = kernel("6.1.0-56-cloud-amd64.vmlinuz") else { return };
     let Some(qemu) = qemu(Arch::X86_64) else { return };
     let mut machine = Machine::new(Arch::X86_64, &path);
+    // A busy host makes the timer check panic.
+    machine.append = "no_timer_check".into();
     machine.initrd = Initrd::Builtin(Init::Wait);
-    let (boot, console) = boot(&machine, &qemu, &Success::Marker("never said".into()), 4.0, None);
+    let (boot, console) = boot(&machine, &qemu, &Success::Marker("never said".into()), 10.0, None);
     assert_eq!(boot.outcome, Outcome::Hung, "{boot:?}");
     let text = String::from_utf8_lossy(&console.bytes);
     assert!(text.contains("NMI"), "the NMI makes the guest speak: {text}");
+    let answer = boot.reports.last().expect("an answer");
+    let line = text.lines().nth(answer.line as usize - 1).unwrap_or_default();
+    assert!(line.contains(&answer.headline), "{line:?} is where {answer:?} begins");
     assert!(boot.title.unwrap().starts_with("no progress, after: "));
 }

@@ -4,8 +4,10 @@ use kvet_image::Arch;
 use kvet_tables::Context;
 
 use crate::Guest;
+use crate::int3::{self, Int3};
 use crate::registers::Registers;
 use crate::tasks::Task;
+use crate::text;
 use crate::unwind::{Trace, unwind};
 
 /// What a CPU was at.
@@ -53,6 +55,8 @@ pub struct Cpu {
     pub trace: Trace,
     /// What it was at.
     pub activity: Activity,
+    /// The int3 that it had taken.
+    pub int3: Option<Int3>,
 }
 
 /// All CPUs that are online, and those of which registers are known.
@@ -61,10 +65,11 @@ pub fn cpus(guest: &Guest<'_>, context: &Context<'_>) -> Vec<Cpu> {
     numbers.extend(guest.registers().iter().map(|r| r.cpu));
     numbers.sort_unstable();
     numbers.dedup();
-    numbers.into_iter().map(|number| cpu(guest, context, number)).collect()
+    let patching = text::poke(guest, context).is_some();
+    numbers.into_iter().map(|number| cpu(guest, context, number, patching)).collect()
 }
 
-fn cpu(guest: &Guest<'_>, context: &Context<'_>, number: usize) -> Cpu {
+fn cpu(guest: &Guest<'_>, context: &Context<'_>, number: usize, patching: bool) -> Cpu {
     let registers = guest.registers().iter().find(|r| r.cpu == number).cloned();
     let trace = registers.as_ref().map(|r| unwind(guest, context, r)).unwrap_or_default();
     let sp = registers.as_ref().filter(|r| !r.user).map(|r| r.sp);
@@ -72,7 +77,8 @@ fn cpu(guest: &Guest<'_>, context: &Context<'_>, number: usize) -> Cpu {
     let preempt_count = preempt_count(guest, number, task.as_ref());
     let symbol = registers.as_ref().and_then(|r| guest.symbolize(r.pc));
     let activity = activity(guest, number, registers.as_ref(), &trace);
-    Cpu { number, registers, symbol, task, preempt_count, trace, activity }
+    let int3 = int3::taken(guest, &trace, patching);
+    Cpu { number, registers, symbol, task, preempt_count, trace, activity, int3 }
 }
 
 /// x86-64 keeps it per CPU (`__preempt_count`, in `pcpu_hot` from 6.2 to 6.14) with PREEMPT_NEED_RESCHED inverted in
@@ -235,7 +241,8 @@ impl Cpu {
             Activity::Unknown => "state not known".to_owned(),
             Activity::Waits(wait) => wait.words(guest),
         };
-        format!("CPU {}: {doing}, at {place}, task {task}", self.number)
+        let int3 = self.int3.as_ref().map_or_else(String::new, |int3| format!("; {}", int3.words(guest)));
+        format!("CPU {}: {doing}, at {place}, task {task}{int3}", self.number)
     }
 }
 

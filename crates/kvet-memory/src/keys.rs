@@ -141,6 +141,8 @@ pub fn at_site(guest: &Guest<'_>, label: &JumpLabel) -> AtSite {
     }
     match bytes.as_ref() {
         [0x66, 0x90, ..] | [0x0f, 0x1f, 0x44, 0x00, 0x00] => AtSite::Nop,
+        // Before 5.13: NOP_ATOMIC5 of the processors that are given other nops.
+        [0x66, 0x66, 0x66, 0x66, 0x90] | [0x3e, 0x8d, 0x74, 0x26, 0x00] => AtSite::Nop,
         [0xeb, d, ..] if jumps(2, i64::from(d.cast_signed())) => AtSite::Jump,
         [0xe9, a, b, c, d] if jumps(5, i64::from(i32::from_le_bytes([*a, *b, *c, *d]))) => AtSite::Jump,
         [0xcc, ..] => AtSite::Int3,

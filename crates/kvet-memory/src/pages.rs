@@ -37,6 +37,8 @@ pub struct Pages {
     pub bytes: u64,
     /// Pages without nG (arm64), with G (x86-64).
     pub global: u64,
+    /// Pages in tables that bear the mark of KPTI's conversion (arm64).
+    pub marked: u64,
     /// What is wrong.
     pub faults: Vec<Fault>,
     /// More than are kept.
@@ -44,6 +46,10 @@ pub struct Pages {
     /// What could not be checked, in sentences.
     pub skipped: Vec<String>,
 }
+
+/// The bit of a table's entry, which the processor ignores, in which arm64 notes that the table behind it has been
+/// rewritten with nG (arch/arm64/mm/proc.S, `idmap_kpti_install_ng_mappings`: PTE_NG in tables of every level).
+const CONVERTED: u64 = 1 << 11;
 
 /// Entries that are looked at: some hundred GiB in pages of 4 KiB.
 const MOST_ENTRIES: u64 = 1 << 26;
@@ -54,19 +60,28 @@ const MOST_FAULTS: usize = 1024;
 /// # Errors
 /// There are no page tables: the sentence that says so.
 pub fn check(guest: &Guest<'_>) -> Result<Pages, String> {
+    if let Some(why) = guest.not_begun() {
+        let why = format!("{why}, so its page tables are not judged");
+        return Ok(Pages { skipped: vec![why], ..Pages::default() });
+    }
     let tables = guest.tables().ok_or_else(|| guest.placement().tables_by.clone())?;
     let mut check = Check { guest, pages: Pages::default(), early: !is_protected(guest), last: None };
     let ng = use_ng(guest);
     let text = text_range(guest);
-    let mut broken = Vec::new();
+    let (mut broken, mut more) = (Vec::new(), 0);
     let whole = tables.each_leaf(
         guest.memory(),
         MOST_ENTRIES,
         &mut |leaf| check.leaf(&leaf, text, ng),
-        &mut |address, what, entry| broken.push((address, what, entry)),
+        &mut |address, what, entry| match broken.len() {
+            // Damaged tables may have millions of such entries.
+            MOST_FAULTS.. => more += 1,
+            _ => broken.push((address, what, entry)),
+        },
     );
     let mut pages = check.pages;
-    for (address, what, entry) in broken.into_iter().take(MOST_FAULTS) {
+    pages.more += more;
+    for (address, what, entry) in broken {
         let message = format!("{what} ({entry:#x})");
         pages.faults.push(Fault {
             rule: "pages/entry",
@@ -123,11 +138,16 @@ impl Check<'_, '_> {
         self.pages.leaves += 1;
         self.pages.bytes = self.pages.bytes.saturating_add(leaf.mapping.page);
         self.pages.global += u64::from(rights.global);
+        let marked = ng && leaf.via & CONVERTED != 0;
+        self.pages.marked += u64::from(marked);
         let in_text = leaf.address < text.1 && end > text.0;
         let rule = if rights.write && rights.execute {
             Some(("pages/writable-executable", "may be written and executed"))
         } else if rights.write && in_text {
             Some(("pages/writable-text", "the kernel's text may be written"))
+        } else if ng && rights.global && marked {
+            // The mark is set before the entries are: the conversion has stopped in this table.
+            Some(("pages/half-converted", "has no nG, in a table that KPTI's conversion has marked as done"))
         } else if ng && rights.global && !self.is_trampoline(leaf) {
             Some(("pages/global", "stays in the TLB while user space runs, though KPTI asks for nG"))
         } else {

@@ -79,20 +79,4 @@ impl Guest<'_> {
         }
         None
     }
-
-    /// `system_state` (include/linux/kernel.h): 0 booting, 1 scheduling, then freeing init memory, running, ...
-    pub fn system_state(&self) -> Option<u32> {
-        self.u32(self.symbol("system_state")?)
-    }
-
-    /// Whether init memory has been given back, or is about to be: what was there is no longer the kernel's.
-    ///
-    /// SYSTEM_FREEING_INITMEM is there from 5.14 on; before that, the next state is SYSTEM_RUNNING, which follows
-    /// `free_initmem` at once (init/main.c, `kernel_init`). A kernel without BTF is taken to have it.
-    pub fn init_is_freed(&self) -> bool {
-        let freeing = self.layouts().enumerator("system_states", "SYSTEM_FREEING_INITMEM");
-        let freeing =
-            freeing.or_else(|| self.layouts().enumerator("system_states", "SYSTEM_RUNNING")).unwrap_or(2);
-        self.system_state().is_some_and(|state| u64::from(state) >= freeing)
-    }
 }

@@ -1,12 +1,14 @@
 //! One boot of a kernel file in QEMU, its console captured and cut at the first line that decides.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kvet_image::Arch;
+use tempfile::NamedTempFile;
 
 /// How a boot ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +24,7 @@ pub enum End {
 }
 
 /// What a boot said, and how it ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Boot {
     /// The console's lines, time stamps removed.
     pub lines: Vec<String>,
@@ -30,8 +32,8 @@ pub struct Boot {
     pub end: End,
     /// How long it ran.
     pub took: Duration,
-    /// The guest's memory, when it ended in silence: the log buffer in it may hold what no console showed.
-    pub memory: Option<Vec<u8>>,
+    /// The guest's memory as it was when the boot was cut.
+    pub memory: File,
 }
 
 impl Boot {
@@ -39,9 +41,20 @@ impl Boot {
     /// unknown: both its forms, `(____ptrval____)` and sixteen hex digits, are folded. Of a silent boot, the
     /// guest's memory is searched, where the log buffer has it.
     pub fn said(&self, line: &str) -> bool {
+        if line.contains('\n') {
+            return line.lines().all(|line| self.said(line));
+        }
         let wanted = fold_pointer(line);
         self.lines.iter().any(|l| fold_pointer(l).contains(&wanted))
-            || self.memory.as_ref().is_some_and(|m| memchr::memmem::find(m, line.as_bytes()).is_some())
+            || matches!(self.end, End::Silent | End::Exited) && self.log_has(line)
+    }
+
+    /// Whether a line stands in the memory: in the log buffer, which no console showed.
+    fn log_has(&self, line: &str) -> bool {
+        let mut memory = Vec::new();
+        let read =
+            (&self.memory).seek(SeekFrom::Start(0)).and_then(|_| (&self.memory).read_to_end(&mut memory));
+        read.is_ok() && memchr::memmem::find(&memory, line.as_bytes()).is_some()
     }
 
     /// The first line that tells of a failure.
@@ -84,9 +97,15 @@ const DEAD: &[&str] = &["Kernel panic - not syncing", "---[ end trace", "---[ en
 /// Enough for every kernel that is tried, little enough to search.
 const MEMORY_MIB: u32 = 512;
 
-/// A kernel that says nothing for so long will say nothing any more: under load the slowest gap between two lines
-/// of a boot under TCG was a few seconds.
-const SILENCE: Duration = Duration::from_secs(20);
+/// A kernel that says nothing for so long will say nothing any more; the slowest gap between two lines of a boot under
+/// TCG is about two seconds. Counted in processor time that QEMU took: a busy host makes no difference.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// A guest that has halted takes no processor time: then counted by the wall, less what QEMU waited for a processor.
+const HALTED: Duration = Duration::from_secs(30);
+
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 fn fold_pointer(line: &str) -> String {
     let Some(open) = line.find("[(____ptrval____)]").or_else(|| {
@@ -128,7 +147,9 @@ pub fn boot(arch: Arch, kernel: &Path, append: &str, deadline: Duration) -> std:
             "console=ttyAMA0"
         }
     };
-    let memory = tempfile::NamedTempFile::new()?;
+    // In memory where there is such a directory: a disk would write back what nobody wants.
+    let shm = Path::new("/dev/shm");
+    let memory = if shm.is_dir() { NamedTempFile::new_in(shm) } else { NamedTempFile::new() }?;
     let backend = format!(
         "memory-backend-file,id=ram,size={MEMORY_MIB}M,share=on,mem-path={}",
         memory.path().display()
@@ -172,8 +193,7 @@ pub fn boot(arch: Arch, kernel: &Path, append: &str, deadline: Duration) -> std:
         let _ = stderr.read_to_string(&mut text);
         text
     });
-    let (mut lines, end) = follow(&receive, started + deadline);
-    let seen = if end == End::Silent { Some(std::fs::read(memory.path())?) } else { None };
+    let (mut lines, end) = follow(&receive, child.id(), started + deadline);
     // It may have ended by itself; either way it is gone afterwards.
     let _ = child.kill();
     let _ = child.wait();
@@ -184,25 +204,34 @@ pub fn boot(arch: Arch, kernel: &Path, append: &str, deadline: Duration) -> std:
     {
         lines.extend(text.lines().map(str::to_owned));
     }
-    Ok(Boot { lines, end, took: started.elapsed(), memory: seen })
+    Ok(Boot { lines, end, took: started.elapsed(), memory: memory.into_file() })
 }
 
-/// Collects lines until the boot is decided. After a failure the kernel gets one more second to say all of it.
-fn follow(console: &mpsc::Receiver<Vec<u8>>, deadline: Instant) -> (Vec<String>, End) {
+/// Collects lines until the boot is decided.
+fn follow(console: &mpsc::Receiver<Vec<u8>>, qemu: u32, deadline: Instant) -> (Vec<String>, End) {
     let mut lines = Vec::new();
     let mut rest = Vec::new();
     let mut end = None;
-    let mut until = deadline.min(Instant::now() + SILENCE);
+    // Once it is decided, the kernel gets a moment to say all of it.
+    let mut until = deadline;
+    let mut heard = (Instant::now(), Times::of(qemu));
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        match console.recv_timeout(left) {
+        match console.recv_timeout(left.min(LOOK)) {
             Ok(bytes) => {
                 rest.extend(bytes);
-                if end.is_none() {
-                    until = deadline.min(Instant::now() + SILENCE);
+                heard = (Instant::now(), Times::of(qemu));
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let (at, then) = &heard;
+                let now = Times::of(qemu);
+                let waited = now.waited.saturating_sub(then.waited);
+                let silent = now.ran.saturating_sub(then.ran) >= SILENCE
+                    || at.elapsed().saturating_sub(waited) >= HALTED;
+                if silent || Instant::now() >= until {
+                    return (lines, end.unwrap_or(End::Silent));
                 }
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => return (lines, end.unwrap_or(End::Silent)),
             Err(mpsc::RecvTimeoutError::Disconnected) => return (lines, end.unwrap_or(End::Exited)),
         }
         while let Some(at) = rest.iter().position(|&b| b == b'\n') {
@@ -222,6 +251,31 @@ fn follow(console: &mpsc::Receiver<Vec<u8>>, deadline: Instant) -> (Vec<String>,
                 until = deadline.min(Instant::now() + Duration::from_millis(200));
             }
         }
+    }
+}
+
+/// What the threads of a process had of the processors (Documentation/scheduler/sched-stats.rst, `schedstat`).
+#[derive(Clone, Copy, Default, Debug)]
+struct Times {
+    /// Time that they ran.
+    ran: Duration,
+    /// Time that they could have run and waited.
+    waited: Duration,
+}
+
+impl Times {
+    fn of(process: u32) -> Times {
+        let mut times = Times::default();
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return times };
+        for thread in threads.flatten() {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().map(Duration::from_nanos));
+            if let (Some(Ok(ran)), Some(Ok(waited))) = (numbers.next(), numbers.next()) {
+                times.ran += ran;
+                times.waited += waited;
+            }
+        }
+        times
     }
 }
 
@@ -249,7 +303,7 @@ mod tests {
             lines: vec!["jump_label: at f+0x1/0x2 [00000000deadbeef] (90)".into()],
             end: End::Died,
             took: Duration::ZERO,
-            memory: None,
+            memory: tempfile::tempfile().expect("a file"),
         };
         assert!(boot.said("jump_label: at f+0x1/0x2 [(____ptrval____)] (90)"));
         assert!(!boot.said("jump_label: at f+0x1/0x3 [(____ptrval____)] (90)"));

@@ -7,6 +7,7 @@ use kvet_btf::check::{
     Base, Facts, IdSymbol, PerCpu, PerCpuSymbol, Report, SetShape, Solved, Subject, check,
 };
 use kvet_btf::kernel::{Options, Rules};
+use kvet_btf::{ByName, ByteOrder};
 use kvet_image::{Image, Kind, SymbolSource, VirtAddr};
 
 pub use kvet_btf::check::Strength;
@@ -27,6 +28,8 @@ pub struct Policy<'a> {
     pub rules: Option<&'static Rules>,
     /// The base of split BTF, where it is at hand as BTF alone and no image of the kernel is.
     pub base: Option<&'a RawBase>,
+    /// The configuration of a kernel that does not embed it.
+    pub config: Option<&'a str>,
 }
 
 /// A kernel's BTF out of a file of its own, read once for all that is split from it.
@@ -95,19 +98,41 @@ pub struct Raw<'a> {
 }
 
 impl Raw<'_> {
-    /// Whether it is split BTF: because it can be nothing else, or because a base is at hand and it does not stand
-    /// on its own.
+    /// Whether it is to be judged as split BTF: because it can be nothing else, or because a base is at hand and it
+    /// does not stand on its own. In kernel strength nothing is guessed: without a base, what the file holds is what
+    /// bpf(2) would be given.
     pub fn is_split(&self, policy: Policy<'_>) -> bool {
         let Ok((header, _)) = kvet_btf::Header::parse(self.data) else { return false };
         if header.strings(self.data).first() == Some(&0) {
             return false;
         }
         let has_base = self.kernel.is_some() || policy.base.is_some();
-        has_base || kvet_btf::Btf::parse(self.data).is_ok_and(|btf| btf.lacks_base())
+        has_base || policy.strength == Strength::Strict && self.lacks_base()
+    }
+
+    fn lacks_base(&self) -> bool {
+        kvet_btf::Btf::parse(self.data).is_ok_and(|btf| btf.lacks_base())
+    }
+
+    /// What BTF seems to be that kernel strength took for a little-endian kernel's own base BTF.
+    fn otherwise(&self) -> Option<String> {
+        if kvet_btf::Header::own_order(self.data) == Some(ByteOrder::Big) {
+            return Some(
+                "the BTF is big-endian, and was judged as a little-endian kernel judges it (x86-64, arm64): \
+                 --btf-strength strict reads it in its own byte order"
+                    .to_owned(),
+            );
+        }
+        self.lacks_base().then(|| {
+            "the BTF looks like a module's, and was judged as if it stood on its own: --kernel gives the vmlinux that \
+             it was split from"
+                .to_owned()
+        })
     }
 }
 
-/// Checks BTF that is in no image: a file like `/sys/kernel/btf/vmlinux`. The byte order is the BTF's own.
+/// Checks BTF that is in no image: a file like `/sys/kernel/btf/vmlinux`. In strict strength the byte order is the
+/// BTF's own; in kernel strength it is that of all kernels whose images kvet reads.
 ///
 /// What stands on its own is judged as bpf(2) judges it, which checks all that a kernel checks of its own BTF
 /// and more; split BTF as a module's.
@@ -122,9 +147,20 @@ pub fn check_raw(raw: &Raw<'_>, policy: Policy<'_>) -> TableReport {
              (--as VERSION names another)"
         ));
     }
-    let options = raw_options(raw.data, rules);
+    let options = match policy.strength {
+        Strength::Kernel => Options::new(rules),
+        Strength::Strict => raw_options(raw.data, rules),
+    };
     if !raw.is_split(policy) {
+        // Structures of this name are the kernel's when a BPF program points to them.
+        let shared = raw.kernel.map(|kernel| shared(kernel, &options));
+        let base = base_of(raw.kernel, shared.as_deref(), policy);
+        let names = base.as_ref().map(|base| ByName::new(base.btf()));
+        let options = Options { kernel: names.as_ref(), ..options };
         fill(&mut report, check(raw.data, Subject::Loaded, &Facts::default(), &options, policy.strength));
+        if policy.strength == Strength::Kernel {
+            report.skipped.extend(raw.otherwise());
+        }
         return report;
     }
     let shared = raw.kernel.map(|kernel| shared(kernel, &options));
@@ -136,7 +172,7 @@ pub fn check_raw(raw: &Raw<'_>, policy: Policy<'_>) -> TableReport {
 
 fn raw_options(data: &[u8], rules: &'static Rules) -> Options<'static> {
     let mut options = Options::new(rules);
-    if let Some(order) = kvet_btf::Header::byte_order(data) {
+    if let Some(order) = kvet_btf::Header::own_order(data) {
         options.order = order;
     }
     options
@@ -161,7 +197,7 @@ fn kernel(image: &Image, policy: Policy<'_>) -> TableReport {
     }
     let per_cpu = per_cpu(image);
     let ids = ids(image);
-    let facts = Facts { per_cpu: per_cpu.as_ref(), ids: &ids, pahole: pahole(image) };
+    let facts = Facts { per_cpu: per_cpu.as_ref(), ids: &ids, pahole: pahole(image, policy) };
     let run = |options: &Options<'_>| check(data, Subject::Kernel, &facts, options, policy.strength);
     fill(&mut report, as_configured(run, options, Some(image)));
     if ids.is_empty() {
@@ -277,7 +313,7 @@ fn options(image: &Image, policy: Policy<'_>, report: &mut TableReport) -> Optio
     report.layout = Some(format!("judged by the rules of Linux {rules}"));
     let mut options = Options::new(rules);
     options.mismatch_allowed =
-        image.config().is_some_and(|config| config.contains("\nCONFIG_MODULE_ALLOW_BTF_MISMATCH=y\n"));
+        config(image, policy).is_some_and(|config| config.contains("\nCONFIG_MODULE_ALLOW_BTF_MISMATCH=y\n"));
     options
 }
 
@@ -288,9 +324,14 @@ fn fill(to: &mut TableReport, from: Report) {
     to.findings.extend(from.findings);
 }
 
-/// CONFIG_PAHOLE_VERSION, where the configuration is embedded.
-fn pahole(image: &Image) -> Option<u32> {
-    let config = image.config()?;
+/// The configuration that a kernel embeds, or else lies beside it.
+fn config<'a>(image: &'a Image, policy: Policy<'a>) -> Option<&'a str> {
+    image.config().or(policy.config)
+}
+
+/// CONFIG_PAHOLE_VERSION, where the configuration is at hand.
+fn pahole(image: &Image, policy: Policy<'_>) -> Option<u32> {
+    let config = config(image, policy)?;
     let tail = &config[config.find("\nCONFIG_PAHOLE_VERSION=")? + "\nCONFIG_PAHOLE_VERSION=".len()..];
     tail.lines().next()?.trim().parse().ok()
 }

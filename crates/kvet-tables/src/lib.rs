@@ -21,6 +21,7 @@ pub mod initcalls;
 pub mod jump_labels;
 pub mod kallsyms;
 pub mod lists;
+mod mapped;
 pub mod mcount;
 pub mod orc;
 pub mod parameters;

@@ -8,6 +8,7 @@
 //! entry's operations; `param_sysfs_init` makes files with the entry's permissions. Nothing is checked at run time:
 //! `VERIFY_OCTAL_PERMISSIONS` is the compiler's.
 
+use kvet_finding::Severity;
 use kvet_image::{Image, Kind, VirtAddr};
 
 use crate::entries::{Examination, is_in_image, locate};
@@ -72,12 +73,19 @@ fn entry(examination: &mut Examination<'_>, index: u64, at: VirtAddr, p: Paramet
     let image = examination.image;
     let name = image.cstr(p.name, 256).filter(|name| is_name(name));
     let shown = name.unwrap_or("?").to_owned();
+    if name.is_none() {
+        let message = format!("the parameter {shown}: no name at {}", p.name);
+        let finding = examination.finding("parameters/name", Severity::Error, index, at, message);
+        // `parse_args` compares each word of the command line with every name, before any console speaks.
+        let finding = match crate::mapped::page_fault(image, p.name) {
+            Some(line) => finding.at_boot(line, true),
+            None => finding,
+        };
+        examination.report.findings.push(finding);
+    }
     let mut wrong = |rule: &'static str, message: String| {
         examination.error(rule, index, at, format!("the parameter {shown}: {message}"));
     };
-    if name.is_none() {
-        wrong("parameters/name", format!("no name at {}", p.name));
-    }
     // Operations are data of the kernel, or of the module itself.
     if image.extern_at(p.ops).is_none() && (!is_in_image(image, p.ops) || image.is_executable(p.ops)) {
         wrong("parameters/operations", format!("the operations at {} are none", p.ops));

@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 
+use kvet_finding::Severity;
 use kvet_image::{Arch, Image, VirtAddr};
 
 use crate::entries::{Examination, locate};
@@ -119,7 +120,13 @@ fn entry(examination: &mut Examination<'_>, index: u64, raw: &[u8; 16], base: Op
     let (site, kind, len) = (site(raw), raw[8], raw[9]);
     if !image.is_executable(site) {
         let message = format!("the site is at {site}, which is not executable");
-        return examination.error("paravirt/site", index, site, message);
+        let finding = examination.finding("paravirt/site", Severity::Error, index, site, message);
+        // `apply_paravirt` copies every site before it looks at it.
+        examination.report.findings.push(match crate::mapped::page_fault(image, site) {
+            Some(line) => finding.at_boot(line, true),
+            None => finding,
+        });
+        return;
     }
     let Some((pointer, length)) = called(image, site) else {
         let found = hex(image.bytes_up_to(site, 7));

@@ -10,6 +10,7 @@
 //! immediate fields of one or four instructions on arm64. The compiler leaves a placeholder there, which proves the
 //! entry.
 
+use kvet_finding::Severity;
 use kvet_image::{Arch, Image, Section, VirtAddr};
 
 use crate::entries::Examination;
@@ -164,7 +165,14 @@ fn list<'a>(
                 section.name,
                 constant.expected(image.arch())
             );
-            examination.error("runtime-constants/place", index, site, message);
+            let finding =
+                examination.finding("runtime-constants/place", Severity::Error, index, site, message);
+            // Written without a look, before any console speaks.
+            let finding = match crate::mapped::page_fault(image, site) {
+                Some(line) => finding.at_boot(line, true),
+                None => finding,
+            };
+            examination.report.findings.push(finding);
         }
     }
 }

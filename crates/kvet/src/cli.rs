@@ -72,6 +72,9 @@ pub enum Command {
     /// What does a failed guest's memory say: its log, its text against its tables, its keys, its CPUs?
     #[command(after_help = crate::inspect::EXAMPLES)]
     Inspect(crate::inspect::InspectArgs),
+    /// What will this kernel's text be after boot on this CPU? Applies its tables as the kernel does
+    #[command(after_help = crate::patch::EXAMPLES)]
+    Patch(Box<crate::patch::PatchArgs>),
     /// The boots in the store: list, show, export, compare
     Runs(crate::runs::RunsArgs),
     /// One HTML page of a campaign: rate, clusters, times, annotated logs
@@ -130,7 +133,8 @@ pub struct CheckArgs {
     /// How much of BTF is checked
     ///
     /// What the kernel checks is judged in its own words in both strengths: its first refusal, with its errno and
-    /// log.
+    /// log. In kernel strength a file of BTF is what a little-endian kernel is given, whatever it may be: a big-endian
+    /// machine's is refused, and a module's without --kernel as well.
     #[arg(long, value_name = "STRENGTH", default_value = "strict")]
     pub btf_strength: BtfStrength,
 
@@ -312,6 +316,8 @@ mod tests {
         insta::assert_snapshot!("help_explain", explain.render_long_help());
         let boot = command.find_subcommand_mut("boot").expect("boot is a command");
         insta::assert_snapshot!("help_boot", boot.render_long_help());
+        let patch = command.find_subcommand_mut("patch").expect("patch is a command");
+        insta::assert_snapshot!("help_patch", patch.render_long_help());
         insta::assert_snapshot!("help", command.render_long_help());
     }
 }

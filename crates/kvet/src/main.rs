@@ -8,6 +8,7 @@ mod cli;
 mod exit;
 mod explain;
 mod inspect;
+mod patch;
 mod progress;
 mod render;
 mod report;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
         cli::Command::Check(args) => check::run(&args, color),
         cli::Command::Boot(args) => boot::run(&args, color),
         cli::Command::Inspect(args) => inspect::run(&args, color),
+        cli::Command::Patch(args) => patch::run(&args, color),
         cli::Command::Runs(args) => runs::run(&args, color),
         cli::Command::Report(args) => report::run(&args),
         cli::Command::Explain(args) => explain::run(&args, color),

@@ -111,6 +111,71 @@ fn a_file_named_btf_is_btf_however_damaged() {
     assert_eq!(finding(&said.stdout)["evidence"]["errno"], "-22 (EINVAL)");
 }
 
+/// The BTF of [`base`] for a big-endian machine.
+fn big_endian() -> Vec<u8> {
+    let mut data = base(4);
+    let types = 24 + u32::from_le_bytes(*data[12..].first_chunk().expect("a header")) as usize;
+    data[..2].reverse();
+    data[4..types].chunks_mut(4).for_each(<[u8]>::reverse);
+    data
+}
+
+#[test]
+fn kernel_strength_reads_as_a_little_endian_kernel() {
+    let files = Files::new();
+    let foreign = files.write("s390x.btf", &big_endian());
+    let said = run(&["check", "--as", "6.18", &foreign]);
+    assert_eq!(said.status, Some(0), "{}", said.stdout);
+    let said = run(&["check", "--btf-strength", "kernel", "--format", "json", "--as", "6.18", &foreign]);
+    assert_eq!(finding(&said.stdout)["at_boot"], "btf_header not found");
+    assert!(said.stdout.contains("the BTF is big-endian"), "{}", said.stdout);
+
+    // A magic whose bytes were swapped makes no foreign BTF of the rest.
+    let mut data = base(4);
+    data[..2].reverse();
+    let damaged = files.write("damaged.btf", &data);
+    for strength in ["kernel", "strict"] {
+        let said = run(&["check", "--btf-strength", strength, "--format", "json", "--as", "6.18", &damaged]);
+        assert_eq!(finding(&said.stdout)["at_boot"], "Invalid magic");
+    }
+}
+
+#[test]
+fn strings_that_were_damaged_do_not_make_split_btf() {
+    let files = Files::new();
+    let types: &[&[u32]] = &[&[1, INT, 4, 1 << 24 | 32], &[5, STRUCT | 1, 4, 10, 1, 0], &[0, 2 << 24, 900]];
+    // As if a word had been inserted before the strings; and none at all.
+    let shifted = btf(types, b"\x01\0\0\0\0int\0page\0flags\0");
+    for (name, data) in [("shifted.btf", shifted), ("none.btf", btf(&types[..2], b""))] {
+        let path = files.write(name, &data);
+        for strength in ["kernel", "strict"] {
+            let said = run(&["check", "--btf-strength", strength, "--format", "json", "--as", "6.18", &path]);
+            assert_eq!(finding(&said.stdout)["at_boot"], "Invalid string section", "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_that_stands_behind_its_section_is_named() {
+    let files = Files::new();
+    let data = btf(
+        &[
+            &[1, INT, 4, 1 << 24 | 32],
+            &[5, STRUCT, 0],
+            &[14, VAR, 1, 1],
+            &[24, DATASEC | 2, 64, 5, 16, 4, 3, 16, 4],
+            &[14, VAR, 2, 0],
+        ],
+        b"\0int\0pagesets\0numa_node\0.data..percpu\0",
+    );
+    let path = files.write("late.btf", &data);
+    for strength in ["kernel", "strict"] {
+        let said = run(&["check", "--btf-strength", strength, "--format", "json", "--as", "6.18", &path]);
+        let message = finding(&said.stdout)["message"].to_string();
+        assert!(message.contains("static struct pagesets numa_node"), "{message}");
+    }
+}
+
 #[test]
 fn split_btf_wants_its_base() {
     let files = Files::new();
@@ -118,6 +183,14 @@ fn split_btf_wants_its_base() {
     let said = run(&["check", &path]);
     assert_eq!(said.status, Some(2));
     assert!(said.stderr.contains("is split BTF") && said.stderr.contains("--kernel"), "{}", said.stderr);
+    // The kernel's verdict on the file alone is another question, and has an answer.
+    let said = run(&["check", "--btf-strength", "kernel", "--format", "json", &path]);
+    assert_eq!(finding(&said.stdout)["at_boot"], "Invalid string section");
+    assert!(
+        said.stdout.contains("looks like a module's") && said.stdout.contains("--kernel"),
+        "{}",
+        said.stdout
+    );
     let said = run(&["check", "--kernel", &base_path, &path]);
     assert_eq!((said.status, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
     assert!(said.stdout.contains("split BTF"), "{}", said.stdout);

@@ -6,7 +6,7 @@ use kvet_finding::{Finding, Severity, Value};
 
 use super::{Outcome, Report, variable};
 use crate::btf::{Btf, Member, SecInfo, Type};
-use crate::kernel::{Errno, Fail, Options, Phase, Site, Verdict, closing_line};
+use crate::kernel::{Errno, Fail, MAX_LOAD_SIZE, Options, Phase, Site, Verdict, closing_line};
 use crate::raw::Kind;
 
 /// Whose BTF it is, and with that who reads it, when, and what a refusal breaks.
@@ -117,6 +117,17 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn finding(&self, fail: &Fail<'_>) -> Finding {
+        if let (Who::Loader { .. }, Errno::E2BIG, "", Phase::Meta) =
+            (&self.who, fail.errno, &*fail.reason, fail.phase)
+        {
+            return Finding::new(
+                "btf/size",
+                Severity::Error,
+                format!(
+                    "the BTF has more than the {MAX_LOAD_SIZE} bytes that bpf(BPF_BTF_LOAD) takes, which says no word"
+                ),
+            );
+        }
         let Some(btf) = &self.outcome.btf else {
             return Finding::new(
                 "btf/header",
@@ -195,28 +206,46 @@ impl<'r, 'a> Reader<'r, 'a> {
         )
         .with("first variable", describe_entry(btf, before))
         .with("second variable", describe_entry(btf, entry));
-        let zero = [before, entry].iter().filter_map(|e| size_of(btf, e)).any(|size| size == 0);
-        let old = self.pahole.is_some_and(|version| version < 122);
-        if zero && before.offset == entry.offset {
-            finding = finding.with(
-                "cause",
-                Value::Text(match self.pahole {
-                    Some(version) if old => format!(
-                        "pahole {} wrote this BTF (CONFIG_PAHOLE_VERSION={version}): before 1.22 it describes \
-                         a per-CPU variable of zero size with the size of the next one at its address",
-                        pahole_name(version)
-                    ),
-                    _ => "a per-CPU variable of zero size, described with the size of the next one at its \
-                          address: the work of pahole before 1.22"
-                        .to_owned(),
-                }),
-            );
-            return finding.advice(
-                "build with pahole 1.22 or newer, which leaves variables of zero size out, or keep the per-CPU \
-                 variable from being empty",
-            );
+        if before.offset != entry.offset {
+            return finding;
         }
-        finding
+        let zero = [before, entry].iter().filter_map(|e| size_of(btf, e)).any(|size| size == 0);
+        finding = finding.with("cause", if zero { self.old_pahole() } else { self.other_pahole() });
+        if !zero {
+            return finding;
+        }
+        finding.advice(
+            "build with pahole 1.22 or newer, which leaves variables of zero size out, or keep the per-CPU variable \
+             from being empty",
+        )
+    }
+
+    /// Why two variables are at one place, one of which has zero size.
+    fn old_pahole(&self) -> String {
+        match self.pahole {
+            Some(version) if version < 122 => format!(
+                "pahole {} wrote this BTF (CONFIG_PAHOLE_VERSION={version}): before 1.22 it describes a per-CPU variable \
+                 of zero size with the size of the next one at its address",
+                pahole_name(version)
+            ),
+            _ => "a per-CPU variable of zero size, described with the size of the next one at its address: the work \
+                  of pahole before 1.22"
+                .to_owned(),
+        }
+    }
+
+    /// Why two variables are at one place that both have a size.
+    fn other_pahole(&self) -> String {
+        let writer = match self.pahole {
+            Some(version) => {
+                format!("pahole {} (CONFIG_PAHOLE_VERSION={version})", pahole_name(version))
+            }
+            None => "pahole".to_owned(),
+        };
+        format!(
+            "neither has zero size, so this is not what pahole before 1.22 makes of an empty per-CPU variable: {writer} \
+             took one of them for the other's neighbour, or the BTF was changed after it was written"
+        )
     }
 }
 
@@ -232,8 +261,8 @@ fn with_console(finding: Finding, own: Option<&Verdict>, options: &Options<'_>) 
     if options.rules.modules {
         lines.push(closing_line("%s", errno, options));
     }
-    let lines = lines.iter().map(|line| Value::Text(line.trim_end().to_owned())).collect::<Vec<_>>();
-    finding.with("on the console of a kernel whose own it is", lines)
+    let lines = lines.iter().map(|line| line.trim_end().to_owned()).collect();
+    finding.with("on the console of a kernel whose own it is", Value::Lines(lines))
 }
 
 /// What a kernel loses that refuses its own BTF. Before 5.11 modules carry none.

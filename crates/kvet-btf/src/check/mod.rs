@@ -16,7 +16,10 @@ use kvet_finding::Finding;
 pub use ids::{IdSymbol, IdSymbolKind, SetShape};
 pub use percpu::{PerCpu, PerCpuSymbol};
 
-use crate::kernel::{Door, Engine, Errno, Fail, Mode, Options, Resolved, relocate, resolve_split, special};
+use crate::kernel::{
+    Door, Engine, Errno, Fail, MAX_LOAD_SIZE, Mode, Options, Phase, Resolved, relocate, resolve_split,
+    special,
+};
 use crate::{Btf, Index, Kind};
 
 /// How much is checked.
@@ -141,7 +144,7 @@ impl<'a> Outcome<'a> {
         let fail = door.run(&mut engine, data, options).err();
         let readable = engine.has_sections();
         let own = usize::from(fail.is_some());
-        let btf = readable.then(|| engine.btf());
+        let btf = readable.then(|| engine.btf()).map(|seen| whole(data, base, fail.as_ref()).unwrap_or(seen));
         Outcome::end(engine, fail.into_iter().collect(), own, btf, None, options)
     }
 
@@ -178,7 +181,9 @@ impl<'a> Outcome<'a> {
         }
         let mut fails = engine.kept.take().unwrap_or_default();
         fails.extend(fatal);
-        if door == Door::Load && !fails.is_empty() {
+        if door == Door::Load && data.len() > MAX_LOAD_SIZE {
+            fails.insert(0, Fail::silent(Errno::E2BIG));
+        } else if door == Door::Load && !fails.is_empty() {
             Outcome::lead_with_the_kernels(&mut fails, data, base, options);
         }
         let own = own.unwrap_or(fails.len());
@@ -222,6 +227,16 @@ impl<'a> Outcome<'a> {
         };
         Outcome { fails, own, more, btf, resolved, last_line: log.last_line(), lines }
     }
+}
+
+/// All types of BTF whose check ended at one of them: what it refers to may stand behind it.
+fn whole<'a>(data: &'a [u8], base: Option<&'a Btf<'a>>, fail: Option<&Fail<'_>>) -> Option<Btf<'a>> {
+    fail.filter(|fail| fail.phase == Phase::Meta)?;
+    match base {
+        Some(base) => Btf::parse_split(data, base),
+        None => Btf::parse(data),
+    }
+    .ok()
 }
 
 /// Checks BTF.

@@ -58,6 +58,8 @@ struct Walker<'a, 'e> {
     own: Resolved,
     stack: Vec<Vertex<'a>>,
     walk: Walk,
+    /// Which types of its own are known to do as parts of prototypes: most prototypes are made of few types.
+    parts: Vec<bool>,
 }
 
 /// `btf_check_all_types`; for split BTF, whose base is resolved already, what no kernel does.
@@ -69,8 +71,15 @@ pub(crate) fn resolve_split<'a>(
     let start = if btf.base().is_some() { btf.first_id() } else { 0 };
     let count = (btf.type_count() - start) as usize;
     let own = Resolved { start, ids: vec![0; count], sizes: vec![0; count], states: vec![State::New; count] };
-    let mut walker =
-        Walker { engine, btf, base, own, stack: Vec::with_capacity(MAX_DEPTH), walk: Walk::Undecided };
+    let mut walker = Walker {
+        engine,
+        btf,
+        base,
+        own,
+        stack: Vec::with_capacity(MAX_DEPTH),
+        walk: Walk::Undecided,
+        parts: vec![false; count],
+    };
     walker.engine.phase = Phase::Resolve;
     for t in btf.types() {
         walker.engine.id = t.id;
@@ -614,11 +623,10 @@ impl<'a> Walker<'a, '_> {
         }
         for i in 0..count {
             let param = t.param(i);
-            let known = self.btf.get(param.target).is_some_and(|p| !source_only(p));
             let named = param.name_off == 0
                 || (self.engine.name_offset_valid(param.name_off)
                     && self.engine.is_identifier(param.name_off));
-            if !known || !named || !self.part_of_prototype(param.target)? {
+            if !named || !self.part_of_prototype(param.target)? {
                 let fail = self.engine.fail(Site::Details(t), format!("Invalid arg#{}", i + 1));
                 self.engine.report(fail)?;
             }
@@ -628,6 +636,18 @@ impl<'a> Walker<'a, '_> {
 
     /// Whether a type can be returned or passed; resolves it first when that has not been done.
     fn part_of_prototype(&mut self, id: TypeId) -> Result<bool, Fail<'a>> {
+        let slot = self.own.slot(id.0);
+        if slot.is_some_and(|i| self.parts.get(i) == Some(&true)) {
+            return Ok(true);
+        }
+        let good = self.resolved_part(id)?;
+        if let Some(known) = slot.and_then(|i| self.parts.get_mut(i)) {
+            *known = good;
+        }
+        Ok(good)
+    }
+
+    fn resolved_part(&mut self, id: TypeId) -> Result<bool, Fail<'a>> {
         let Some(part) = self.btf.get(id).filter(|&part| !source_only(part)) else { return Ok(false) };
         if self.needs_resolve(part) && !self.is_resolved(part.id) {
             self.resolve(part)?;

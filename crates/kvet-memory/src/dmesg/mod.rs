@@ -34,7 +34,7 @@ pub struct Record {
 pub struct Log {
     /// The records, by number.
     pub records: Vec<Record>,
-    /// Which ring, and how it was found.
+    /// Which ring, and how it was found; empty where the kernel has not set one up yet.
     pub found_by: String,
     /// Records whose text had been overwritten, or could not be stored.
     pub lost: u64,
@@ -44,11 +44,23 @@ pub struct Log {
     pub remarks: Vec<String>,
 }
 
-/// Reads the log of a guest.
+/// Reads the log of a guest. A kernel that does not run yet has an empty one, with a remark that says so.
 ///
 /// # Errors
 /// No log was found; the sentence that says why.
 pub fn read(guest: &Guest<'_>) -> Result<Log, String> {
+    let found = read_ring(guest);
+    if found.as_ref().is_ok_and(|log| !log.records.is_empty()) {
+        return found;
+    }
+    match guest.not_begun() {
+        Some(why) => Ok(Log { remarks: vec![why], ..found.unwrap_or_default() }),
+        None => found,
+    }
+}
+
+/// What stands in memory, whether or not the kernel has come to use it.
+pub(crate) fn read_ring(guest: &Guest<'_>) -> Result<Log, String> {
     match ring::read(guest) {
         Ok(log) => Ok(log),
         Err(why) => match records::read(guest) {

@@ -91,6 +91,8 @@ pub struct Leaf {
     pub mapping: Mapping,
     /// The entry.
     pub entry: u64,
+    /// The entry of the table above that leads to this one; 0 in the root.
+    pub via: u64,
 }
 
 /// How the tables of this kernel work.
@@ -226,16 +228,15 @@ impl Tables {
             Scheme::Arm64(_) => 0,
         };
         let mut left = most;
-        // One frame a level: table, next index, address so far, rights above.
+        // One frame a level: table, next index, address so far, rights above, the entry that led here.
         let all = Rights { write: true, execute: true, user: true, global: true };
         let base = match self.scheme {
             Scheme::X86(s) => !0 << s.address_bits(),
             Scheme::Arm64(s) if s.va_bits < 64 => !0 << s.va_bits,
             Scheme::Arm64(_) => 0,
         };
-        let mut stack = vec![(self.root, start, base, all)];
-        while let Some((table, index, address, above)) = stack.last_mut() {
-            let (table, at, address, above) = (*table, *index, *address, *above);
+        let mut stack = vec![(self.root, start, base, all, 0)];
+        while let Some(&mut (table, at, address, above, via)) = stack.last_mut() {
             let depth = stack.len() - 1;
             let level = &levels[depth];
             if at >= 1 << level.bits {
@@ -260,11 +261,11 @@ impl Tables {
             match self.decode(level, depth + 1 == levels.len(), entry) {
                 Entry::Empty => {}
                 Entry::Wrong(what) => wrong(here, what, entry),
-                Entry::Table(next, rights) => stack.push((next, 0, here, combine(above, rights))),
+                Entry::Table(next, rights) => stack.push((next, 0, here, combine(above, rights), entry)),
                 Entry::Page(physical, rights) => {
                     let rights = Rights { global: rights.global, ..combine(above, rights) };
                     let mapping = Mapping { physical, page: 1 << level.shift, rights };
-                    visit(Leaf { address: here, mapping, entry });
+                    visit(Leaf { address: here, mapping, entry, via });
                 }
             }
         }

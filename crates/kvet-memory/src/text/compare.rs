@@ -5,7 +5,7 @@ use kvet_tables::Context;
 use kvet_tables::expected::{Class, PatchedText, Stage, TextPart, Touched};
 
 use super::verdict::Case;
-use super::{Audit, Kind, MOST_ODDITIES, Oddity};
+use super::{Audit, Kind, MOST_ODDITIES, Oddity, Part};
 use crate::Guest;
 
 /// Bytes that are compared at once, before one by one.
@@ -73,6 +73,7 @@ impl Compare<'_> {
             return;
         };
         audit.bytes += memory.len() as u64;
+        audit.parts.push(Part { name: part.name.clone(), start: part.start, len: memory.len() as u64 });
         let mut at = 0;
         while at < part.bytes.len() {
             let end = (at + BLOCK).min(part.bytes.len());

@@ -79,11 +79,24 @@ pub struct Oddity {
     pub len: u64,
 }
 
+/// A piece of text that was compared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The section's name.
+    pub name: String,
+    /// Its first link-time address.
+    pub start: VirtAddr,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
     /// Bytes of text that were compared.
     pub bytes: u64,
+    /// What was compared, by link-time address.
+    pub parts: Vec<Part>,
     /// Sites that are as they should be, by table.
     pub as_expected: BTreeMap<Class, u64>,
     /// Sites that are on the way, while patching has not ended.
@@ -119,27 +132,16 @@ impl Audit {
 /// # Errors
 /// What patching depends on is not known: the sentence that says so.
 pub fn audit(guest: &Guest<'_>, context: &Context<'_>) -> Result<Audit, String> {
-    if guest.image().symbol_addr("ideal_nops").is_some() {
-        return Err(
-            "this kernel (before 5.13) chooses its nops by the processor, which is not followed here".into(),
-        );
-    }
     let machine = GuestMachine::new(guest, context)?;
     let stage = kvet_tables::expected::Machine::stage(&machine);
-    if !stage.running && !has_spoken(guest) {
-        let why = "the kernel has not written its first record yet: it may not be wholly unpacked, so its text is not judged";
-        return Ok(Audit { stage: Some(stage), skipped: vec![why.into()], ..Audit::default() });
+    if let Some(why) = guest.not_begun() {
+        let why = format!("{why}, so its text is not judged");
+        return Ok(Audit { stage: Some(stage), skipped: vec![why], ..Audit::default() });
     }
     let text = PatchedText::of(context, &machine);
     let ahead = (!stage.alternatives).then(|| PatchedText::of(context, &machine.ahead()));
-    let mut audit = Audit { stage: Some(stage), poke: poke(guest), ..Audit::default() };
+    let mut audit = Audit { stage: Some(stage), poke: poke(guest, context), ..Audit::default() };
     audit.skipped.extend(text.skipped.iter().cloned());
     compare::run(guest, context, &text, ahead.as_ref(), stage, &mut audit);
     Ok(audit)
-}
-
-/// Whether the kernel has come to its first words, which stand in the log before any patching (init/main.c,
-/// `start_kernel`). Before that, its decompressor writes and moves it.
-fn has_spoken(guest: &Guest<'_>) -> bool {
-    crate::dmesg::read(guest).is_ok_and(|log| log.records.iter().any(|r| !r.text.is_empty()))
 }

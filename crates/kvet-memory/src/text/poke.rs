@@ -4,6 +4,7 @@
 //! int3 on every site, then writes the bytes behind it, then the first byte, and waits for all processors after each.
 
 use kvet_image::{Arch, VirtAddr};
+use kvet_tables::Context;
 
 use crate::Guest;
 
@@ -47,13 +48,41 @@ pub struct PokeSite {
     pub new: Vec<u8>,
     /// What stands there.
     pub memory: Vec<u8>,
+    /// The static key or static call's key that it is a site of.
+    pub key: Option<VirtAddr>,
+}
+
+impl Poke {
+    /// What is going on, in words: `switching 2 sites of sched_schedstats, the first at update_curr+0x1c/0x200: step ...`.
+    pub fn words(&self, guest: &Guest<'_>) -> String {
+        let count = self.sites.len();
+        let mut keys: Vec<VirtAddr> = self.sites.iter().filter_map(|s| s.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let name = |key: &VirtAddr| match guest.image().symbol_at(*key) {
+            Some((symbol, 0)) => symbol.name.to_owned(),
+            Some((symbol, offset)) => format!("{}+{offset:#x}", symbol.name),
+            None => format!("{key}"),
+        };
+        let of = match &keys[..] {
+            [] => String::new(),
+            keys => format!(" of {}", keys.iter().map(name).collect::<Vec<_>>().join(", ")),
+        };
+        let place = |site: &PokeSite| guest.symbolize(guest.to_runtime(site.at));
+        let first = self.sites.first().and_then(place).map_or(String::new(), |at| match count {
+            1 => format!(" at {at}"),
+            _ => format!(", the first at {at}"),
+        });
+        let step = self.step.map_or("before its first step", Step::as_str);
+        format!("text_poke is switching {count} site{}{of}{first}: {step}", if count == 1 { "" } else { "s" })
+    }
 }
 
 /// No more sites fit into the kernel's array, which is one page.
 const MOST: u64 = 4096 / 8;
 
 /// The patching under way; `None` when there is none, or it cannot be told.
-pub fn poke(guest: &Guest<'_>) -> Option<Poke> {
+pub fn poke(guest: &Guest<'_>, context: &Context<'_>) -> Option<Poke> {
     if guest.arch() != Arch::X86_64 {
         return None;
     }
@@ -74,13 +103,20 @@ pub fn poke(guest: &Guest<'_>) -> Option<Poke> {
         new.truncate(usize::try_from(len).ok()?);
         let Some(at) = guest.to_link(address) else { continue };
         let memory = guest.read(address, new.len()).map(|m| m.into_owned()).unwrap_or_default();
-        sites.push(PokeSite { at, new, memory });
+        sites.push(PokeSite { at, new, memory, key: key(context, at) });
     }
     if sites.is_empty() {
         return None;
     }
     let step = step(&sites);
     Some(Poke { sites, step })
+}
+
+/// Whose site an address is.
+fn key(context: &Context<'_>, at: VirtAddr) -> Option<VirtAddr> {
+    let label = || context.jump_labels().ok()?.labels.iter().find(|label| label.code == at).map(|l| l.key);
+    let call = || context.static_calls().ok()?.calls.iter().find(|call| call.site == at).map(|c| c.key);
+    label().or_else(call)
 }
 
 /// The array and its length, when it is in use.
@@ -124,7 +160,7 @@ mod tests {
     use super::*;
 
     fn site(memory: &[u8], new: &[u8]) -> PokeSite {
-        PokeSite { at: VirtAddr(0), new: new.to_vec(), memory: memory.to_vec() }
+        PokeSite { at: VirtAddr(0), new: new.to_vec(), memory: memory.to_vec(), key: None }
     }
 
     #[test]

@@ -89,6 +89,18 @@ pub fn decode_one(address: VirtAddr, bytes: &[u8]) -> Option<Instruction> {
     (!instruction.is_invalid()).then_some(instruction)
 }
 
+/// Whether the kernel's decoder takes the first instruction of `bytes` (arch/x86/lib/insn.c, `insn_decode`, 6.1 to 7.3):
+/// it is content with opcodes that do not exist or not in 64-bit mode, such as `das`, unless they are coded with VEX,
+/// EVEX or XOP, and refuses what has no end within 15 bytes.
+pub(crate) fn kernel_decodes(address: VirtAddr, bytes: &[u8]) -> bool {
+    const LONGEST: usize = 15;
+    let bytes = bytes.get(..LONGEST).unwrap_or(bytes);
+    let is_prefix =
+        |b: &u8| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    decode_one(address, bytes).is_some()
+        || bytes.iter().find(|b| !is_prefix(b)).is_some_and(|opcode| !matches!(opcode, 0x62 | 0xc4 | 0xc5))
+}
+
 pub(super) fn code(image: Option<&Image>, address: VirtAddr, bytes: &[u8]) -> Code {
     let mut printer = Printer::new();
     let mut lines = Vec::new();
@@ -179,6 +191,17 @@ mod tests {
 
     use super::*;
     use crate::testimage::{AX, TestImage};
+
+    #[test]
+    fn the_kernels_decoder_takes_what_the_processor_would_not() {
+        let takes = |bytes: &[u8]| kernel_decodes(VirtAddr(0x1000), bytes);
+        assert!(
+            takes(&[0x2f, 0x11, 0x6b]),
+            "das: booted 6.1 said that it is no call, not that it does not decode"
+        );
+        assert!(takes(&[0xe8, 1, 2, 3, 4]));
+        assert!(!takes(&[0xc5, 0xff, 0xff, 0xff]) && !takes(&[0x66; 15]));
+    }
 
     #[test]
     fn whole_instructions_end_at_the_end() {

@@ -84,7 +84,7 @@ fn by_agreement(text: &mut PatchedText, machine: &dyn Machine, name: &str, sites
     let most = super::most_common(allowed);
     if most.is_none() {
         text.skipped.push(format!(
-            "{} alternatives are written by the callback {name}; nothing that it is known to write stands at any of them",
+            "what the callback {name} writes is not known here; sites that stay as in the file: {}",
             sites.len()
         ));
     }
@@ -294,7 +294,9 @@ fn runtime_constants(text: &mut PatchedText, image: &Image, machine: &dyn Machin
             false => agreed(machine, kind, &site_list(image, &bounds, start)),
         };
         let Some(value) = value else {
-            text.skipped.push(format!("the constants of {section} are not followed: {name} is not known"));
+            text.skipped.push(format!(
+                "the constants of {section} stay as in the file: the boot decides what {name} holds"
+            ));
             continue;
         };
         let (words, _) = bounds.bytes(image).unwrap_or(&[]).as_chunks::<4>();
@@ -340,10 +342,15 @@ fn ftrace(text: &mut PatchedText, image: &Image, machine: &dyn Machine) {
         .enumerate()
         .filter_map(|(i, at)| ftrace_entry(text, machine, i, at.wrapping_offset(shift)))
         .collect();
+    if by_form && found.iter().all(|entry| entry.now.is_empty()) {
+        text.skipped
+            .push("ftrace's sites stay as in the file: nothing in the image names __mcount_loc".into());
+    }
     let literal = super::most_common(found.iter().filter_map(|e| e.literal).collect());
     for entry in found {
-        // A start that is a guess proves itself by what stands there.
-        if by_form && entry.now.first() != Some(&SAVE_LR) {
+        // A start that is a guess proves itself by what stands there, or before it, where ftrace begins.
+        let proved = entry.now.first() == Some(&SAVE_LR) || literal.is_some() && entry.literal == literal;
+        if by_form && !proved {
             continue;
         }
         let owner = Owner::of(Class::Ftrace, entry.index);
@@ -389,8 +396,9 @@ fn ftrace_entry(text: &PatchedText, machine: &dyn Machine, index: usize, start: 
         let mut bytes = [0; 8];
         machine.raw(at, &mut bytes).then_some(bytes)
     };
-    let now = insn::words(&read(nops)?).collect();
-    let literal = before.and_then(read).map(u64::from_le_bytes).filter(|value| *value >= 1 << 63);
+    let now = read(nops).map(|bytes| insn::words(&bytes).collect()).unwrap_or_default();
+    // An address of the kernel's half, which instructions are not: they begin with other bits.
+    let literal = before.and_then(read).map(u64::from_le_bytes).filter(|value| value >> 52 == 0xfff);
     Some(Entry { index, nops, now, before: before.filter(|_| literal.is_some()), literal })
 }
 
@@ -439,11 +447,12 @@ fn jump_labels(text: &mut PatchedText, context: &Context<'_>, machine: &dyn Mach
     let Ok(table) = context.jump_labels() else { return };
     for label in &table.labels {
         let Some(&[old]) = words_at(text, label.code, 4).as_deref() else { continue };
-        let jump = match machine.key_enabled(label.key) {
-            Some(enabled) => label.is_jump_when(enabled),
-            None => !insn::is_nop(old),
+        let new = match machine.key_enabled(label.key).map(|enabled| label.is_jump_when(enabled)) {
+            Some(true) => insn::retarget(0x1400_0000, label.code, label.target),
+            Some(false) => Some(NOP),
+            // What has not been switched has not been written either.
+            None => Some(old),
         };
-        let new = if jump { insn::retarget(0x1400_0000, label.code, label.target) } else { Some(NOP) };
         let Some(new) = new else { continue };
         let owner = Owner { key: Some(label.key), ..Owner::of(Class::JumpLabel, label.index as usize) };
         text.put(label.code, &to_bytes(&[new]), owner);

@@ -9,11 +9,16 @@
 //! of 6.1, 6.12 and 7.3, with the callbacks of proton-pack.c, mte.c and va_layout.c.
 
 mod arm64;
+mod described;
+mod difference;
+mod nops;
 mod owner;
 mod x86;
 
 use kvet_image::{Arch, Image, VirtAddr};
 
+pub use described::{Described, WithFeatures, WithKeys, initially_enabled};
+pub use difference::{Difference, differences};
 pub use owner::{Class, Owner, Touched};
 pub use x86::Dialect;
 
@@ -92,6 +97,11 @@ impl PatchedText {
         }
         text.touched.sort_by_key(|t| (t.start, t.len));
         text
+    }
+
+    /// The text as it is in the file.
+    pub fn of_file(image: &Image) -> PatchedText {
+        PatchedText { parts: parts(image), ..PatchedText::default() }
     }
 
     /// The part that holds an address.

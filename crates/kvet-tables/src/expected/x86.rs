@@ -3,8 +3,10 @@
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
 use kvet_image::{Image, VirtAddr};
 
+use super::nops::{NOPS, Nops};
 use super::{Class, Machine, Owner, PatchedText};
 use crate::alternatives::x86::{self as alt, Alternative, Layout};
+use crate::features::x86::{RETHUNK, RETPOLINE, RETPOLINE_LFENCE};
 use crate::{Bounds, Context};
 
 /// How a kernel patches: which of the forms that arch/x86/kernel/alternative.c has had.
@@ -40,28 +42,9 @@ impl Dialect {
     }
 }
 
-const RETPOLINE: u16 = 11 * 32 + 12;
-const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
-const RETHUNK: u16 = 11 * 32 + 14;
-
-/// The kernel's nops by length (arch/x86/include/asm/nops.h).
-const NOPS: [&[u8]; 12] = [
-    &[],
-    &[0x90],
-    &[0x66, 0x90],
-    &[0x0f, 0x1f, 0x00],
-    &[0x0f, 0x1f, 0x40, 0x00],
-    &[0x0f, 0x1f, 0x44, 0x00, 0x00],
-    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
-    &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
-    &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-    &[0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
-];
-
 const INT3: u8 = 0xcc;
-const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+/// A tail call of nothing, on a processor of which no return thunk has been asked for yet.
+const EARLY_RETURN: [u8; 5] = [0xc3, INT3, INT3, INT3, INT3];
 
 pub(super) fn apply(text: &mut PatchedText, context: &Context<'_>, machine: &dyn Machine, dialect: Dialect) {
     let patcher = Patcher::new(context, machine, dialect);
@@ -95,6 +78,7 @@ struct Patcher<'c, 'a> {
     return_thunk: Option<u64>,
     current_return_thunk: Option<u64>,
     its: bool,
+    nops: Nops,
 }
 
 const REGISTERS: [&str; 16] = [
@@ -122,6 +106,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
             return_thunk,
             current_return_thunk: current.or(return_thunk),
             its: its.is_some() && its == current,
+            nops: Nops::of(image, machine),
         }
     }
 
@@ -130,7 +115,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
         let image = self.image;
         let located =
             Bounds::locate(image, ".parainstructions", "__parainstructions", "__parainstructions_end");
-        let (entries, _) = located.as_ref().and_then(|b| b.bytes(image)).unwrap_or(&[]).as_chunks::<16>();
+        let bytes = located.as_ref().and_then(|b| b.bytes(image)).unwrap_or(&[]);
+        // 10 bytes and padding before the next: the last has none.
+        let entries: Vec<&[u8]> = bytes.chunks(16).filter(|entry| entry.len() >= 10).collect();
         let Some(ops) = image.symbol_addr("pv_ops").filter(|_| !entries.is_empty()) else {
             if !entries.is_empty() {
                 text.skipped.push("the paravirt sites are not followed: no symbol names pv_ops".into());
@@ -139,6 +126,9 @@ impl<'c, 'a> Patcher<'c, 'a> {
         };
         let nothing = image.symbol_addr("_paravirt_nop").map(|a| a.0);
         let bug = image.symbol_addr("paravirt_BUG").map_or(0, |a| a.0);
+        // Up to 5.11 (arch/x86/kernel/paravirt_patch.c).
+        let native = image.symbol_addr("native_patch").is_some();
+        let iret = image.symbol_addr("native_iret").map(|a| a.0);
         for (i, entry) in entries.iter().enumerate() {
             let mut word = [0; 8];
             word.copy_from_slice(&entry[..8]);
@@ -147,23 +137,46 @@ impl<'c, 'a> Patcher<'c, 'a> {
             let Some(target) = self.machine.pointer(VirtAddr(ops.0.wrapping_add(8 * kind))) else { continue };
             let target = if target == 0 { bug } else { target };
             let mut new = Vec::with_capacity(len);
-            if Some(target) != nothing {
-                new.extend(branch(0xe8, at.0, target));
+            if let Some(code) = native.then(|| self.native_code(target)).flatten() {
+                new.extend(code);
+            } else if Some(target) != nothing {
+                let is_jump = native && iret.is_some_and(|iret| target == iret);
+                new.extend(branch(if is_jump { 0xe9 } else { 0xe8 }, at.0, target));
             }
             if new.len() > len {
                 continue;
             }
-            self.pad(&mut new, len);
+            let missing = len - new.len();
+            self.nops.pad(&mut new, missing, self.dialect.longest_nop());
             text.put(at, &new, Owner::of(Class::Paravirt, i));
         }
     }
 
-    /// `add_nops`: as long ones as there are.
-    fn pad(&self, out: &mut Vec<u8>, len: usize) {
-        while out.len() < len {
-            let n = (len - out.len()).min(self.dialect.longest_nop());
-            out.extend_from_slice(NOPS[n]);
-        }
+    /// Up to 5.11 some operations, where they are the bare machine's, are written out instead of being called
+    /// (arch/x86/kernel/paravirt_patch.c, `native_patch`).
+    fn native_code(&self, target: u64) -> Option<&'static [u8]> {
+        const CODE: &[(&str, &[u8])] = &[
+            ("native_save_fl", &[0x9c, 0x58]),
+            ("native_restore_fl", &[0x57, 0x9d]),
+            ("native_irq_disable", &[0xfa]),
+            ("native_irq_enable", &[0xfb]),
+            ("native_read_cr2", &[0x0f, 0x20, 0xd0]),
+            ("__native_read_cr3", &[0x0f, 0x20, 0xd8]),
+            ("native_write_cr3", &[0x0f, 0x22, 0xdf]),
+            ("native_wbinvd", &[0x0f, 0x09]),
+            ("native_usergs_sysret64", &[0x0f, 0x01, 0xf8, 0x48, 0x0f, 0x07]),
+            ("native_swapgs", &[0x0f, 0x01, 0xf8]),
+            ("__raw_callee_save___native_queued_spin_unlock", &[0xc6, 0x07, 0x00]),
+            ("__raw_callee_save___native_vcpu_is_preempted", &[0x31, 0xc0]),
+            ("_paravirt_ident_64", &[0x48, 0x89, 0xf8]),
+        ];
+        // An inline function may have several copies, one of which is meant; another name may share its place.
+        let at = self.image.symbol_at(VirtAddr(target)).filter(|(_, offset)| *offset == 0);
+        let is_target = |name: &str| {
+            at.is_some_and(|(symbol, _)| symbol.name == name)
+                || self.image.symbol_addr(name).is_some_and(|at| at.0 == target)
+        };
+        CODE.iter().find(|(name, _)| is_target(name)).map(|(_, code)| *code)
     }
 
     fn sites(&self, section: &str, start: &str, stop: &str) -> Vec<VirtAddr> {
@@ -304,7 +317,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
             }
             // is_jmp() and replacementlen 5, so a 32-bit jump.
             if new.len() == 5 && matches!(new[0], 0xe9 | 0xeb) {
-                new = short_jump(&new, e);
+                new = short_jump(&new, e, &self.nops);
             }
             new.resize(len.max(new.len()), 0x90);
         }
@@ -385,7 +398,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                     next = i + run;
                     if run > 1 {
                         let mut nops = Vec::new();
-                        self.pad(&mut nops, run);
+                        self.nops.pad(&mut nops, run, self.dialect.longest_nop());
                         bytes[i..next].copy_from_slice(&nops);
                     }
                 }
@@ -439,7 +452,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
         let (words, _) = bounds.as_ref().and_then(|b| b.bytes(self.image)).unwrap_or(&[]).as_chunks::<8>();
         for (i, word) in words.iter().enumerate() {
             let at = VirtAddr(u64::from_le_bytes(*word));
-            text.put(at, &NOP5, Owner::of(Class::Ftrace, i));
+            text.put(at, self.nops.live(), Owner::of(Class::Ftrace, i));
         }
     }
 
@@ -463,7 +476,7 @@ impl<'c, 'a> Patcher<'c, 'a> {
                     Some(agreed) => value = agreed,
                     None => {
                         text.skipped.push(format!(
-                            "the constants of {} are not followed: no symbol {name}",
+                            "the constants of {} stay as in the file: the boot decides what {name} holds",
                             section.name
                         ));
                         continue;
@@ -510,7 +523,8 @@ impl<'c, 'a> Patcher<'c, 'a> {
         self.trampolines(text);
     }
 
-    /// `__static_call_transform`.
+    /// `__static_call_transform`. What has no function was written by `static_call_init`, before the processor's
+    /// mitigations were chosen, unless its key has changed since: memory says which return it was given.
     fn static_call(&self, at: VirtAddr, old: &[u8], func: u64, tail: bool) -> Option<Vec<u8>> {
         let symbol = |name| self.image.symbol_addr(name).map(|s| s.0);
         let jcc = tail && old.first() == Some(&0x0f) && old.get(1).is_some_and(|b| b & 0xf0 == 0x80);
@@ -522,16 +536,23 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 0 => symbol("__static_call_return")?,
                 func => func,
             };
-            let mut new = vec![0x0f];
-            new.extend(branch(*old.get(1)?, at.0.wrapping_add(1), to));
-            return Some(new);
+            let condition = *old.get(1)?;
+            let leads = |to| [&[0x0f][..], &branch(condition, at.0.wrapping_add(1), to)].concat();
+            let early = symbol("__static_call_return").filter(|_| func == 0).map(leads);
+            let mut now = [0; 6];
+            let is_early = self.machine.raw(at, &mut now) && early.as_deref() == Some(&now);
+            return if is_early { early } else { Some(leads(to)) };
         }
         if func == 0 {
             if !tail {
-                return Some(NOP5.to_vec());
+                return Some(self.nops.live().to_vec());
             }
             let mut new = self.return_bytes(at);
             new.resize(5, INT3);
+            let mut now = [0; 5];
+            if self.machine.raw(at, &mut now) && now == EARLY_RETURN {
+                new = now.to_vec();
+            }
             return Some(new);
         }
         if !tail {
@@ -580,11 +601,13 @@ impl<'c, 'a> Patcher<'c, 'a> {
                 continue;
             }
             let owner = Owner { key: Some(label.key), ..Owner::of(Class::JumpLabel, label.index as usize) };
-            let jump = match self.machine.key_enabled(label.key) {
-                Some(enabled) => label.is_jump_when(enabled),
-                None => !is_nop(&old[..len]),
+            let jump = self.machine.key_enabled(label.key).map(|enabled| label.is_jump_when(enabled));
+            let new = match (jump.unwrap_or(!is_nop(&old[..len])), len) {
+                (false, 5) => self.nops.live().to_vec(),
+                // What has not been switched has not been written either.
+                _ if jump.is_none() => old[..len].to_vec(),
+                (jump, len) => jump_label(label.code, label.target, len, jump),
             };
-            let new = jump_label(label.code, label.target, len, jump);
             text.put(label.code, &new, owner);
         }
     }
@@ -651,7 +674,7 @@ fn add32(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 /// `recompute_jump` (up to 6.7).
-fn short_jump(new: &[u8], e: &Alternative) -> Vec<u8> {
+fn short_jump(new: &[u8], e: &Alternative, nops: &Nops) -> Vec<u8> {
     let old = i32::from_le_bytes([new[1], new[2], new[3], new[4]]);
     let target = e.replacement.0.wrapping_add(5).wrapping_add_signed(old.into());
     let distance = target.wrapping_sub(e.site.0).cast_signed();
@@ -662,7 +685,7 @@ fn short_jump(new: &[u8], e: &Alternative) -> Vec<u8> {
     });
     if short {
         let mut out = vec![0xeb, (distance - 2) as u8];
-        out.extend_from_slice(NOPS[3]);
+        nops.pad(&mut out, 3, 3);
         return out;
     }
     let [a, b, c, d] = ((distance - 5) as i32).to_le_bytes();
@@ -802,10 +825,19 @@ mod tests {
     #[test]
     fn the_old_kernels_jumps_are_recomputed() {
         let near = entry(0x1000, 0x9000, 5, 5);
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x1040), &near), [0xeb, 0x3e, 0x0f, 0x1f, 0x00]);
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0x3000), &near), branch(0xe9, 0x1000, 0x3000));
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0x1040), &near, &Nops::default()),
+            [0xeb, 0x3e, 0x0f, 0x1f, 0x00]
+        );
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0x3000), &near, &Nops::default()),
+            branch(0xe9, 0x1000, 0x3000)
+        );
         // Backwards it never takes the short form: its test is one for a byte without sign.
-        assert_eq!(short_jump(&branch(0xe9, 0x9000, 0xff0), &near), branch(0xe9, 0x1000, 0xff0));
+        assert_eq!(
+            short_jump(&branch(0xe9, 0x9000, 0xff0), &near, &Nops::default()),
+            branch(0xe9, 0x1000, 0xff0)
+        );
     }
 
     #[test]
@@ -813,7 +845,7 @@ mod tests {
         let (code, target) = (VirtAddr(0x1000), VirtAddr(0x1040));
         assert_eq!(jump_label(code, target, 2, false), [0x66, 0x90]);
         assert_eq!(jump_label(code, target, 2, true), [0xeb, 0x3e]);
-        assert_eq!(jump_label(code, target, 5, false), NOP5);
+        assert_eq!(jump_label(code, target, 5, false), NOPS[5]);
         assert_eq!(jump_label(code, target, 5, true), branch(0xe9, 0x1000, 0x1040));
     }
 }

@@ -1,3 +1,4 @@
 //! CPU features by number: how many an image knows, and what it calls them.
 
+pub mod cpuinfo;
 pub mod x86;

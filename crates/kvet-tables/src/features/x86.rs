@@ -16,24 +16,38 @@ const MOST_WORDS: u64 = 64;
 /// Features without a flag name whose number is one and the same in 5.10, 6.1, 6.12 and 7.3
 /// (arch/x86/include/asm/cpufeatures.h). Others move between versions, so they are shown by number.
 const NAMELESS: &[(u16, &str)] = &[
-    (3 * 32 + 21, "ALWAYS"),
-    (7 * 32 + 13, "RSB_VMEXIT"),
-    (7 * 32 + 19, "RSB_CTXSW"),
-    (7 * 32 + 22, "USE_IBRS_FW"),
+    (ALWAYS, "ALWAYS"),
+    (RSB_VMEXIT, "RSB_VMEXIT"),
+    (RSB_CTXSW, "RSB_CTXSW"),
+    (USE_IBRS_FW, "USE_IBRS_FW"),
     (8 * 32 + 16, "XENPV"),
     (8 * 32 + 18, "VMCALL"),
     (8 * 32 + 19, "VMW_VMMCALL"),
-    (11 * 32 + 4, "FENCE_SWAPGS_USER"),
-    (11 * 32 + 5, "FENCE_SWAPGS_KERNEL"),
+    (FENCE_SWAPGS_USER, "FENCE_SWAPGS_USER"),
+    (FENCE_SWAPGS_KERNEL, "FENCE_SWAPGS_KERNEL"),
     (11 * 32 + 10, "ENTRY_IBPB"),
-    (11 * 32 + 12, "RETPOLINE"),
-    (11 * 32 + 13, "RETPOLINE_LFENCE"),
-    (11 * 32 + 14, "RETHUNK"),
-    (11 * 32 + 15, "UNRET"),
-    (11 * 32 + 17, "RSB_VMEXIT_LITE"),
-    (11 * 32 + 24, "SRSO"),
-    (11 * 32 + 25, "SRSO_ALIAS"),
+    (RETPOLINE, "RETPOLINE"),
+    (RETPOLINE_LFENCE, "RETPOLINE_LFENCE"),
+    (RETHUNK, "RETHUNK"),
+    (UNRET, "UNRET"),
+    (RSB_VMEXIT_LITE, "RSB_VMEXIT_LITE"),
+    (SRSO, "SRSO"),
+    (SRSO_ALIAS, "SRSO_ALIAS"),
 ];
+
+/// Numbers out of [`NAMELESS`] that decide more than alternatives, or follow from the kernel's defaults.
+pub(crate) const RETPOLINE: u16 = 11 * 32 + 12;
+pub(crate) const RETPOLINE_LFENCE: u16 = 11 * 32 + 13;
+pub(crate) const RETHUNK: u16 = 11 * 32 + 14;
+pub(crate) const UNRET: u16 = 11 * 32 + 15;
+pub(crate) const SRSO: u16 = 11 * 32 + 24;
+pub(crate) const SRSO_ALIAS: u16 = 11 * 32 + 25;
+pub(crate) const RSB_VMEXIT: u16 = 7 * 32 + 13;
+pub(crate) const RSB_CTXSW: u16 = 7 * 32 + 19;
+pub(crate) const USE_IBRS_FW: u16 = 7 * 32 + 22;
+pub(crate) const FENCE_SWAPGS_USER: u16 = 11 * 32 + 4;
+pub(crate) const FENCE_SWAPGS_KERNEL: u16 = 11 * 32 + 5;
+pub(crate) const RSB_VMEXIT_LITE: u16 = 11 * 32 + 17;
 
 /// `X86_FEATURE_ALWAYS`: set on every CPU (arch/x86/kernel/cpu/common.c sets it for the boot CPU).
 pub const ALWAYS: u16 = 3 * 32 + 21;
@@ -90,6 +104,23 @@ impl Features {
                 None => number,
             },
         }
+    }
+
+    /// Whether this image has a name for a feature, or its number means the same in every version.
+    pub fn is_named(&self, kernel: &Image, feature: u16) -> bool {
+        self.flag(kernel, feature).is_some() || NAMELESS.iter().any(|(n, _)| *n == feature)
+    }
+
+    /// The number of a feature or bug by its name in /proc/cpuinfo; of those without one, by their constant's name.
+    pub fn number(&self, kernel: &Image, name: &str, is_bug: bool) -> Option<u16> {
+        if !is_bug && let Some((number, _)) = NAMELESS.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)) {
+            return Some(*number);
+        }
+        let limit = self.limit()?;
+        let caps = u32::try_from(self.caps?.words * WORD).ok()?;
+        let numbers = if is_bug { caps..limit } else { 0..caps };
+        let mut numbers = numbers.filter_map(|n| u16::try_from(n).ok());
+        numbers.find(|n| self.flag(kernel, *n).is_some_and(|(_, found)| found == name))
     }
 
     /// The name in /proc/cpuinfo, and whether it is a bug's.

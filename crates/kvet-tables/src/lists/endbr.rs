@@ -6,6 +6,7 @@
 //! ENDBR at each site with a nop of four bytes, whether or not the CPU has IBT; one WARN where there is none. An
 //! entry too many makes an indirect call to its function a fatal #CP on a CPU with IBT.
 
+use kvet_finding::Finding;
 use kvet_image::VirtAddr;
 
 use super::read::{Checker, Kinds, Rules, SiteTable, find};
@@ -46,7 +47,7 @@ fn check(context: &Context<'_>, table: SiteTable) -> TableReport {
         let site = checker.table.sites[index];
         entry(&mut checker, index, site, &mut warned);
     }
-    checker.duplicates(|finding, _| match says(context) {
+    checker.duplicates(|finding, _| match says(context, false) {
         Some(line) => finding.at_boot(line, false),
         None => finding,
     });
@@ -54,17 +55,28 @@ fn check(context: &Context<'_>, table: SiteTable) -> TableReport {
     checker.finish()
 }
 
-/// The WARN_ON_ONCE for a site without ENDBR: the last one of either function, behind the one for memory that
-/// cannot be read.
-fn says(context: &Context<'_>) -> Option<String> {
-    ["poison_endbr", "apply_seal_endbr", "apply_ibt_endbr"]
-        .iter()
-        .find_map(|function| warning_line(context, warnings(context, function).last()?))
+/// A WARN_ON_ONCE of the kernel's: the last one of either function is for a site without ENDBR, the first for memory
+/// that cannot be read.
+fn says(context: &Context<'_>, unreadable: bool) -> Option<String> {
+    ["poison_endbr", "apply_seal_endbr", "apply_ibt_endbr"].iter().find_map(|function| {
+        let all = warnings(context, function);
+        warning_line(context, if unreadable { all.first() } else { all.last() }?)
+    })
+}
+
+/// Outside the text: what is mapped holds no ENDBR, what is not cannot be read.
+fn elsewhere(checker: &Checker<'_>, index: usize, site: VirtAddr) -> Finding {
+    let finding = checker.not_executable(index);
+    let unreadable = crate::mapped::page_fault(checker.image, site).is_some();
+    match says(checker.context, unreadable) {
+        Some(line) => finding.at_boot(line, false),
+        None => finding,
+    }
 }
 
 fn entry(checker: &mut Checker<'_>, index: usize, site: VirtAddr, warned: &mut bool) {
     let Some(bytes) = checker.text.at(site) else {
-        let finding = checker.not_executable(index);
+        let finding = elsewhere(checker, index, site);
         return checker.push(finding);
     };
     if bytes.starts_with(&ENDBR) {
@@ -74,7 +86,7 @@ fn entry(checker: &mut Checker<'_>, index: usize, site: VirtAddr, warned: &mut b
     let message = format!("the site holds no endbr64 (f3 0f 1e fa): found {found}");
     let mut finding = checker.error("endbr/opcode", index, message);
     if !std::mem::replace(warned, true)
-        && let Some(line) = says(checker.context)
+        && let Some(line) = says(checker.context, false)
     {
         finding = finding.at_boot(line, false);
     }

@@ -108,6 +108,17 @@ impl<'a> Text<'a> {
     }
 }
 
+/// What a boot finds that decodes a site outside the text (`apply_retpolines` and `apply_returns` decode every one): the
+/// bytes there, or the line with which it dies.
+pub(super) fn decoded(image: &Image, site: VirtAddr) -> Result<&[u8], String> {
+    // .bss and gaps have no bytes in the file.
+    const ZEROS: &[u8] = &[0; 15];
+    match crate::mapped::page_fault(image, site) {
+        Some(line) => Err(line),
+        None => Ok(Some(image.bytes_up_to(site, 15)).filter(|bytes| !bytes.is_empty()).unwrap_or(ZEROS)),
+    }
+}
+
 /// One list under examination.
 pub(super) struct Checker<'c> {
     pub(super) context: &'c Context<'c>,

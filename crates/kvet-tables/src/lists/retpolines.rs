@@ -15,11 +15,11 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::VirtAddr;
 
 use super::branches::{Branch, RSP, Thunk, branch};
-use super::read::{Checker, Kinds, Rules, SiteTable, find};
+use super::read::{Checker, Kinds, Rules, SiteTable, decoded, find};
 use super::returns::{left_out, missing, without_table};
 use super::words::{bugs, place, warning_line, warnings};
 use crate::bugs::Bug;
-use crate::disasm::x86::decode_one;
+use crate::disasm::x86::kernel_decodes;
 use crate::{Context, Table, TableReport};
 
 const KINDS: Kinds = Kinds {
@@ -106,6 +106,10 @@ impl RetpolineSites<'_> {
         let site = self.checker.table.sites[index];
         let Some(bytes) = self.checker.text.at(site) else {
             let finding = self.checker.not_executable(index);
+            let finding = match decoded(self.checker.image, site) {
+                Ok(bytes) => self.warns(finding, kernel_decodes(site, bytes)),
+                Err(line) => finding.at_boot(line, true),
+            };
             return self.checker.push(finding);
         };
         let finding = match branch(bytes, site) {
@@ -120,8 +124,7 @@ impl RetpolineSites<'_> {
     fn opcode(&self, index: usize, site: VirtAddr, bytes: &[u8]) -> Finding {
         let message = "the site holds no call, jmp or jcc with a 32-bit distance".to_owned();
         let finding = self.checker.error("retpolines/opcode", index, message);
-        let whole = decode_one(site, bytes.get(..15).unwrap_or(bytes)).is_some();
-        self.warns(finding, whole)
+        self.warns(finding, kernel_decodes(site, bytes))
     }
 
     fn target(&self, index: usize, branch: Branch) -> Option<Finding> {

@@ -14,9 +14,9 @@ use kvet_finding::{Finding, Severity};
 use kvet_image::{Arch, Kind, VirtAddr};
 
 use super::branches::{Op, Thunk, branch};
-use super::read::{Checker, Kinds, Rules, SiteTable, find};
+use super::read::{Checker, Kinds, Rules, SiteTable, decoded, find};
 use super::words::{hex, place, warning_line, warnings};
-use crate::disasm::x86::decode_one;
+use crate::disasm::x86::kernel_decodes;
 use crate::{Context, Table, TableReport};
 
 const KINDS: Kinds = Kinds {
@@ -138,6 +138,10 @@ impl ReturnSites<'_> {
             match self.checker.text.at(site) {
                 None => {
                     let finding = self.checker.not_executable(index);
+                    let finding = match decoded(self.checker.image, site) {
+                        Ok(bytes) => self.says(finding, site, bytes),
+                        Err(line) => finding.at_boot(line, true),
+                    };
                     self.checker.push(finding);
                 }
                 Some(bytes) => self.entry(index, site, bytes),
@@ -163,7 +167,7 @@ impl ReturnSites<'_> {
 
     fn says(&mut self, finding: Finding, site: VirtAddr, bytes: &[u8]) -> Finding {
         let context = self.checker.context;
-        if decode_one(site, bytes.get(..15).unwrap_or(bytes)).is_none() {
+        if !kernel_decodes(site, bytes) {
             let line = warnings(context, "apply_returns").first().and_then(|b| warning_line(context, b));
             return match line {
                 Some(line) => finding.at_boot(line, false),

@@ -246,6 +246,20 @@ fn every_list_wants_text_once_and_whole_entries() {
 }
 
 #[test]
+fn a_site_that_no_page_maps_ends_the_boot_where_each_boot_decodes_it() {
+    // As far below the text as a damaged distance may lead; the line was seen on Debian's 6.1 and 6.12.
+    let lost = |table: &dyn Table, sites: fn(&mut Kernel) -> &mut Vec<u64>| {
+        let findings = changed(table, |k| sites(k)[1] = 0x0000_1000_u64.wrapping_sub(0x1000_0000));
+        let site = findings.into_iter().find(|f| f.rule.ends_with("/site")).expect("the site");
+        site.at_boot.filter(|a| a.fatal && a.when.is_none()).map(|a| a.line)
+    };
+    let line = "BUG: unable to handle page fault for address: ffffffff71001000";
+    assert_eq!(lost(&super::Returns, |k| &mut k.returns).as_deref(), Some(line));
+    assert_eq!(lost(&super::Retpolines, |k| &mut k.retpolines).as_deref(), Some(line));
+    assert_eq!(lost(&super::SmpLocks, |k| &mut k.locks), None, "a place outside the text is passed over");
+}
+
+#[test]
 fn a_table_that_is_cut_is_found() {
     let mut t = TestImage::new(Arch::X86_64);
     t.section(".text", TEXT, AX, &[0x90; 64]).section(".ibt_endbr_seal", TABLES, A, &[0; 6]);

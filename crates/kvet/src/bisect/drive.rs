@@ -291,6 +291,15 @@ impl<'a> Bench<'a> {
             match search.next_step() {
                 Step::Done(answer) => break Ended::Found(answer),
                 Step::NotReproduced { boots } => break Ended::NotReproduced(boots),
+                Step::GoodEndFails(tally) => {
+                    return Err(Failure::said(format!(
+                        "{}: the good end fails as well, in {} of {}: what brought the failure in is older; give a \
+                         good end that does not fail",
+                        names[0],
+                        tally.fails,
+                        crate::text::count(tally.fails + tally.passes, "run")
+                    )));
+                }
                 Step::Test { candidate, boots, why } => {
                     self.same(Entry::Step { candidate, boots, why })?;
                     view.step(&names, &search, self.spent, (candidate, boots, why));

@@ -39,6 +39,8 @@ pub struct Judge {
     options: Vec<String>,
     /// What is hunted; `None` while no failure was seen.
     hunted: Option<String>,
+    /// The title of the first failure, when that is what is hunted.
+    hunted_title: Option<String>,
     any_failure: bool,
     state: PathBuf,
     /// Boots so far: seeds of drawn boots must not come twice.
@@ -59,6 +61,7 @@ impl Judge {
             limit: common.limit()?,
             options: common.boot_options.clone(),
             hunted: common.signature.clone(),
+            hunted_title: None,
             any_failure: common.any_failure,
             state: state.to_owned(),
             boots: 0,
@@ -76,6 +79,7 @@ impl Judge {
         self.boots += 1;
         if ran.shown == Shown::Fail && self.hunted.is_none() {
             self.hunted = ran.signature.clone();
+            self.hunted_title = ran.title.clone();
         }
     }
 
@@ -236,6 +240,34 @@ impl Judge {
     fn is_hunted(&self, boot: &kvet_lab::Boot) -> bool {
         let Some(hunted) = &self.hunted else { return true };
         let has = |text: &Option<String>| text.as_ref().is_some_and(|t| t.contains(hunted.as_str()));
-        self.any_failure || has(&boot.signature) || has(&boot.title)
+        let same =
+            |hunted: &String| boot.title.as_ref().is_some_and(|title| differ_by_function(hunted, title));
+        self.any_failure
+            || has(&boot.signature)
+            || has(&boot.title)
+            || self.hunted_title.as_ref().is_some_and(same)
+    }
+}
+
+/// Whether one of two titles is the other one without its " in FUNCTION": a report whose end was never printed, as
+/// when a starved guest stopped before the call trace, names no function and has another signature for that.
+fn differ_by_function(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_prefix(short)
+        .and_then(|rest| rest.strip_prefix(" in "))
+        .is_some_and(|function| !function.is_empty() && !function.contains(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differ_by_function;
+
+    #[test]
+    fn a_report_that_was_cut_short_is_the_same_failure() {
+        let (short, long) = ("kernel panic: out of walruses", "kernel panic: out of walruses in feed");
+        assert!(differ_by_function(short, long) && differ_by_function(long, short));
+        assert!(!differ_by_function(long, "kernel panic: out of walruses in wash"));
+        assert!(!differ_by_function("kernel panic: out", long));
+        assert!(!differ_by_function(short, "kernel panic: out of walruses in the zoo"));
     }
 }

@@ -57,9 +57,9 @@ pub struct BootArgs {
     /// in order or asks for a login
     #[arg(long, value_name = "REGEX", help_heading = JUDGE)]
     pub success: Option<String>,
-    /// The longest that one boot may take, in seconds
-    #[arg(long, value_name = "S", default_value_t = 300.0, help_heading = JUDGE)]
-    pub timeout: f64,
+    /// The longest that one boot may take, in seconds [default: 300, and 1200 under --stress, which starves its guests]
+    #[arg(long, value_name = "S", help_heading = JUDGE)]
+    pub timeout: Option<f64>,
     /// Seconds of silence that make a hang, in the guest's own time; by default learned from the boots that passed
     #[arg(long, value_name = "S", help_heading = JUDGE)]
     pub quiet: Option<f64>,

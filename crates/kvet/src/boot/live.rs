@@ -34,6 +34,8 @@ struct View<'a> {
     bars: Option<Bars>,
     /// Signatures that were said already.
     said: Vec<String>,
+    /// Whether it was said already that a memory could not be kept.
+    memory_lost: bool,
 }
 
 struct Bars {
@@ -54,6 +56,7 @@ impl<'a> View<'a> {
             logged: Instant::now(),
             bars,
             said: Vec::new(),
+            memory_lost: false,
         }
     }
 
@@ -93,6 +96,16 @@ impl<'a> View<'a> {
         let boot = &stored.boot;
         if boot.outcome == Outcome::Passed {
             return;
+        }
+        if let Some(why) =
+            boot.memory_lost.as_ref().filter(|_| !std::mem::replace(&mut self.memory_lost, true))
+        {
+            self.say(&format!(
+                "the memory of boot {}.{} is not kept: {}",
+                self.campaign,
+                stored.number,
+                safe(why)
+            ));
         }
         let key = format!("{} {}", boot.outcome.as_str(), boot.signature.as_deref().unwrap_or_default());
         /// So many different failures are told as they come.

@@ -59,6 +59,9 @@ pub fn prepare(args: &BootArgs, kernel: &Path, store: &Path) -> Result<Prepared,
     let kernel = Kernel::open(kernel)?;
     let arch = kernel.arch;
     let mut notes = Vec::new();
+    if let Some(why) = &kernel.unread {
+        notes.push(format!("{why}; it is booted all the same, as {}", arch.as_str()));
+    }
     let qemus = open_emulators(args, arch)?;
     let init = init(args);
     let accels = accelerators(args, &kernel, &qemus, &mut notes)?;
@@ -69,7 +72,7 @@ pub fn prepare(args: &BootArgs, kernel: &Path, store: &Path) -> Result<Prepared,
         boots: boots(args, variants.len() as u64),
         jobs: args.jobs.unwrap_or_else(|| jobs(args, cpus, smp)).max(1),
         variants,
-        timeout_s: checked_seconds(args.timeout, "--timeout")?,
+        timeout_s: checked_seconds(timeout(args), "--timeout")?,
         quiet_s: args.quiet.map(|s| checked_seconds(s, "--quiet")).transpose()?,
         stop: stop_rule(args),
         success: success(args),
@@ -135,6 +138,11 @@ fn jobs(args: &BootArgs, cpus: usize, smp: u32) -> usize {
     if args.stress.is_some() { (2 * cpus).max(2) } else { fair }
 }
 
+/// A boot of a distribution's kernel takes some seconds; of one that toggles keys on a starved host, some minutes.
+fn timeout(args: &BootArgs) -> f64 {
+    args.timeout.unwrap_or(if args.stress.is_some() { 1200.0 } else { 300.0 })
+}
+
 fn checked_seconds(seconds: f64, option: &str) -> Result<f64, Error> {
     match seconds > 0.0 && seconds <= 1e6 {
         true => Ok(seconds),
@@ -190,14 +198,41 @@ fn accelerators(
             accels.push(accel.to_owned());
             continue;
         }
-        let cache = super::paths::cache_directory();
-        let cpu = args.cpu.first().map(String::as_str);
-        let proof = kvet_lab::accel::prove(kernel, &qemus[0], cpu, cache.as_deref())?;
-        notes.extend(proof.why_not);
-        accels.push(proof.accel);
+        accels.push(proven(args, kernel, qemus, notes)?);
     }
     accels.dedup();
     Ok(accels)
+}
+
+/// KVM, when it works with every emulator: a comparison of emulators shall not be one of accelerators.
+fn proven(
+    args: &BootArgs,
+    kernel: &Kernel,
+    qemus: &[Qemu],
+    notes: &mut Vec<String>,
+) -> Result<String, Error> {
+    let cache = super::paths::cache_directory();
+    let cpu = args.cpu.first().map(String::as_str);
+    let mut accel = String::new();
+    for qemu in qemus {
+        let proof = kvet_lab::accel::prove(kernel, qemu, cpu, cache.as_deref())?;
+        accel = proof.accel;
+        if accel != "kvm" {
+            notes.extend(proof.why_not);
+            break;
+        }
+    }
+    Ok(accel)
+}
+
+/// What tells emulators apart: their numbers, or where they are when some have the same number.
+fn names(qemus: &[Qemu]) -> Vec<String> {
+    let numbers: std::collections::BTreeSet<&str> = qemus.iter().map(Qemu::number).collect();
+    let name = |qemu: &Qemu| match numbers.len() == qemus.len() {
+        true => qemu.number().to_owned(),
+        false => qemu.path.to_string_lossy().into_owned(),
+    };
+    qemus.iter().map(name).collect()
 }
 
 /// Every combination of what was given more than once, in an order that interleaves them.
@@ -223,7 +258,7 @@ fn variants(
         None => Initrd::Builtin(init),
     };
     let mut out = Vec::new();
-    for qemu in qemus {
+    for (qemu, name) in qemus.iter().zip(names(qemus)) {
         for accel in accels {
             for smp in &smps {
                 for cpu in &cpus {
@@ -246,7 +281,7 @@ fn variants(
                                 factors.push((name.to_owned(), value));
                             }
                         };
-                        factor(qemus.len() > 1, "qemu", qemu.number().to_owned());
+                        factor(qemus.len() > 1, "qemu", name.clone());
                         factor(accels.len() > 1, "accel", accel.clone());
                         factor(smps.len() > 1, "smp", smp.to_string());
                         factor(cpus.len() > 1, "cpu", cpu.clone().unwrap_or_default());

@@ -12,6 +12,7 @@ use kvet_tables::btf::{Policy, Raw, Strength};
 use kvet_tables::{Context, LocatedBy, TABLES, TableReport};
 
 use super::collect::Target;
+use super::config;
 use super::kernels::{Chosen, Kernels, running_rules};
 use super::opening::{self, Debug, Opened};
 use crate::text;
@@ -178,8 +179,9 @@ fn check_artefact(path: &Path, options: &Options) -> Result<Checked, Unreadable>
 }
 
 /// How BTF is judged.
-fn policy<'a>(path: &Path, options: &'a Options) -> Policy<'a> {
+fn policy<'a>(path: &Path, options: &'a Options, config: Option<&'a str>) -> Policy<'a> {
     Policy {
+        config,
         strength: options.btf_strength,
         rules: options.btf_rules.or_else(|| running_rules(path)),
         base: options.kernels.btf(path).map(|(base, ..)| base),
@@ -189,7 +191,7 @@ fn policy<'a>(path: &Path, options: &'a Options) -> Policy<'a> {
 /// Checks BTF that stands in a file of its own.
 fn check_btf(path: &Path, data: &[u8], options: &Options, start: Instant) -> Result<Checked, Unreadable> {
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let policy = policy(path, options);
+    let policy = policy(path, options, None);
     let raw = Raw { data, name: &name, kernel: options.kernels.given() };
     let split = raw.is_split(policy);
     if split && raw.kernel.is_none() && policy.base.is_none() {
@@ -232,8 +234,12 @@ fn check_image(image: &Image, options: &Options, start: Instant) -> Result<Check
             kernel.arch().as_str()
         )));
     }
-    let context =
-        Context::new(image, kernel.map(|(kernel, _)| kernel)).with_btf(policy(image.path(), options));
+    let config = if is_module { None } else { config::beside(image) };
+    let context = Context::new(image, kernel.map(|(kernel, _)| kernel)).with_btf(policy(
+        image.path(),
+        options,
+        config.as_deref(),
+    ));
     let tables = tables(&context);
     if !is_module && tables.iter().all(|t| t.located_by.is_none()) {
         return Err(nothing_found(image, &tables));

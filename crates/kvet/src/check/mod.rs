@@ -5,6 +5,7 @@
 
 mod artefact;
 mod collect;
+mod config;
 mod kernels;
 mod opening;
 mod pipeline;

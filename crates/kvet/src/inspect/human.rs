@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use kvet_memory::Guest;
 use kvet_memory::paging::{End, Walk};
-use kvet_memory::text::{Kind, Oddity};
+use kvet_memory::text::{Audit, Kind, Oddity};
 use kvet_tables::disasm;
 
 use super::Findings;
@@ -22,7 +23,9 @@ pub fn write(f: &Findings<'_, '_>, color: Color, out: &mut dyn Write) -> io::Res
     place(f, paint, out)?;
     log(f, color, paint, out)?;
     cpus(f, paint, out)?;
-    text_audit(f, paint, out)?;
+    if let Some(Ok(audited)) = &f.text {
+        audit(f.guest, audited, paint, out)?;
+    }
     keys(f, paint, out)?;
     if let Some(Ok(walk)) = &f.walk {
         walk_lines(f, walk, paint, out)?;
@@ -59,7 +62,9 @@ fn place(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<
 fn log(f: &Findings<'_, '_>, color: Color, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Some(Ok(log)) = &f.log else { return Ok(()) };
     let records = text::count(log.records.len() as u64, "record");
-    writeln!(out, "\n{} {records}, found by {}", paint.strong("log:"), log.found_by)?;
+    let by =
+        if log.found_by.is_empty() { "no ring set up yet" } else { &format!("found by {}", log.found_by) };
+    writeln!(out, "\n{} {records}, {by}", paint.strong("log:"))?;
     for remark in &log.remarks {
         writeln!(out, "  note: {}", text::safe(remark))?;
     }
@@ -113,8 +118,8 @@ fn cpus(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<(
     Ok(())
 }
 
-fn text_audit(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let Some(Ok(audit)) = &f.text else { return Ok(()) };
+/// The audit of a guest's text; `kvet patch --as-booted` shows it too.
+pub fn audit(guest: &Guest<'_>, audit: &Audit, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let faults = audit.faults().count() as u64 + audit.more;
     let verdict = match faults {
         0 if audit.bytes == 0 => "not judged".to_owned(),
@@ -138,11 +143,10 @@ fn text_audit(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Re
         )?;
     }
     if let Some(poke) = &audit.poke {
-        let step = poke.step.map_or("before its first step", |s| s.as_str());
-        writeln!(out, "  text_poke is switching {}: {step}", text::count(poke.sites.len() as u64, "site"))?;
+        writeln!(out, "  {}", text::safe(&poke.words(guest)))?;
     }
     for odd in audit.oddities.iter().take(SHOWN) {
-        oddity(f, odd, paint, out)?;
+        oddity(guest, odd, paint, out)?;
     }
     let hidden = (audit.oddities.len().saturating_sub(SHOWN)) as u64 + audit.more;
     if hidden > 0 {
@@ -158,14 +162,14 @@ fn text_audit(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Re
     Ok(())
 }
 
-fn oddity(f: &Findings<'_, '_>, odd: &Oddity, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let place = f.guest.symbolize(f.guest.to_runtime(odd.start)).unwrap_or_default();
-    let what = words(f, odd);
+fn oddity(guest: &Guest<'_>, odd: &Oddity, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let place = guest.symbolize(guest.to_runtime(odd.start)).unwrap_or_default();
+    let what = words(guest, odd);
     let head = format!("{} {place}: {what}", odd.start);
     let head = text::safe(&head);
     writeln!(out, "  {}", if odd.in_progress { head } else { paint.bad(&head) })?;
     for (name, bytes) in [("file", &odd.file), ("expected", &odd.expected), ("memory", &odd.memory)] {
-        let code = disasm::code(f.guest.image(), odd.start, bytes);
+        let code = disasm::code(guest.image(), odd.start, bytes);
         let lines = code.lines.join("; ");
         writeln!(out, "      {name:8} {}  {}", text::hex(bytes), paint.dim(&text::safe(&lines)))?;
     }
@@ -173,10 +177,10 @@ fn oddity(f: &Findings<'_, '_>, odd: &Oddity, paint: Paint, out: &mut dyn Write)
 }
 
 /// What an oddity is, in a sentence.
-pub fn words(f: &Findings<'_, '_>, odd: &Oddity) -> String {
+pub fn words(guest: &Guest<'_>, odd: &Oddity) -> String {
     let table = odd.owner.map_or(String::new(), |o| format!(" ({} entry {})", o.class.as_str(), o.index));
     let key = odd.owner.and_then(|o| o.key).and_then(|key| {
-        let (symbol, offset) = f.guest.image().symbol_at(key)?;
+        let (symbol, offset) = guest.image().symbol_at(key)?;
         Some(if offset == 0 { symbol.name.to_owned() } else { format!("{}+{offset:#x}", symbol.name) })
     });
     let key = key.map_or(String::new(), |k| format!(" of {k}"));
@@ -274,8 +278,11 @@ fn walk_lines(f: &Findings<'_, '_>, walk: &Walk, paint: Paint, out: &mut dyn Wri
 fn pages(f: &Findings<'_, '_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let Some(Ok(pages)) = &f.pages else { return Ok(()) };
     let faults = pages.faults.iter().filter(|p| !p.early).count();
-    let verdict =
-        if faults == 0 { paint.good("nothing wrong") } else { paint.bad(&format!("{faults} wrong")) };
+    let verdict = match faults {
+        0 if pages.leaves == 0 => "not judged".to_owned(),
+        0 => paint.good("nothing wrong"),
+        n => paint.bad(&format!("{n} wrong")),
+    };
     writeln!(
         out,
         "\n{} {} pages map {} MiB of the kernel's half: {verdict}",

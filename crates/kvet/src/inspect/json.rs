@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use kvet_memory::Guest;
 use kvet_memory::cpus::{Activity, Cpu};
 use kvet_memory::paging::{End, Walk};
 use kvet_memory::text::{Audit, Kind};
@@ -37,6 +38,7 @@ fn document(f: &Findings<'_, '_>) -> Value {
         "kernel": {
             "release": guest.image().release(),
             "arch": guest.arch().as_str(),
+            "start": hex(placement.start.0),
             "slide": hex(placement.slide),
             "physical_base": placement.physical_base().map(hex),
             "located_by": placement.evidence.to_string(),
@@ -45,7 +47,7 @@ fn document(f: &Findings<'_, '_>) -> Value {
         },
         "log": part(f.log.as_ref(), log),
         "reports": f.explanation.as_ref().map(reports),
-        "text": part(f.text.as_ref(), |audit| audit_value(f, audit)),
+        "text": part(f.text.as_ref(), |audit| audit_value(f.guest, audit)),
         "keys": part(f.keys.as_ref(), |keys| keys.iter().map(key).collect()),
         "features": part(f.features.as_ref(), |set| json!(kvet_memory::features::names(guest, f.context, set))),
         "cpus": f.cpus.as_ref().map(|cpus| cpus.iter().map(|c| cpu(f, c)).collect::<Vec<_>>()),
@@ -91,20 +93,21 @@ fn reports(explanation: &crate::explain::Explanation) -> Value {
     explanation.reports.iter().map(report).collect()
 }
 
-fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
+/// The audit of a guest's text; `kvet patch --as-booted` has it too.
+pub fn audit_value(guest: &Guest<'_>, audit: &Audit) -> Value {
     let oddity = |odd: &kvet_memory::text::Oddity| {
         let (step, feature) = match &odd.kind {
             Kind::HalfPatched { step } => (Some(step.as_str()), None),
             Kind::WrongFeature { feature, .. } => (None, Some(*feature)),
             _ => (None, None),
         };
-        let code = kvet_tables::disasm::code(f.guest.image(), odd.start, &odd.memory);
+        let code = kvet_tables::disasm::code(guest.image(), odd.start, &odd.memory);
         json!({
             "kind": odd.kind.as_str(),
             "in_progress": odd.in_progress,
             "address": hex(odd.start.0),
-            "runtime": hex(f.guest.to_runtime(odd.start)),
-            "symbol": f.guest.symbolize(f.guest.to_runtime(odd.start)),
+            "runtime": hex(guest.to_runtime(odd.start)),
+            "symbol": guest.symbolize(guest.to_runtime(odd.start)),
             "length": odd.len,
             "file": text::hex(&odd.file),
             "expected": text::hex(&odd.expected),
@@ -115,13 +118,16 @@ fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
             "key": odd.owner.and_then(|o| o.key).map(|k| hex(k.0)),
             "step": step,
             "feature": feature,
-            "message": human::words(f, odd),
+            "message": human::words(guest, odd),
         })
     };
     let expected: serde_json::Map<String, Value> =
         audit.as_expected.iter().map(|(class, n)| (class.as_str().to_owned(), json!(n))).collect();
     json!({
         "bytes": audit.bytes,
+        "parts": audit.parts.iter().map(|p| json!({
+            "name": p.name, "start": hex(p.start.0), "length": p.len,
+        })).collect::<Vec<_>>(),
         "as_expected": expected,
         "relocated": audit.relocated,
         "on_the_way": audit.on_the_way,
@@ -132,7 +138,8 @@ fn audit_value(f: &Findings<'_, '_>, audit: &Audit) -> Value {
         "poke": audit.poke.as_ref().map(|p| json!({
             "step": p.step.map(|s| s.as_str()),
             "sites": p.sites.iter().map(|s| json!({
-                "address": hex(s.at.0), "new": text::hex(&s.new), "memory": text::hex(&s.memory),
+                "address": hex(s.at.0), "symbol": guest.symbolize(guest.to_runtime(s.at)),
+                "key": s.key.map(|k| hex(k.0)), "new": text::hex(&s.new), "memory": text::hex(&s.memory),
             })).collect::<Vec<_>>(),
         })),
         "skipped": audit.skipped,
@@ -179,6 +186,10 @@ fn cpu(f: &Findings<'_, '_>, cpu: &Cpu) -> Value {
         "registers": registers,
         "frames": cpu.trace.frames.iter().map(|fr| json!({ "pc": hex(fr.pc), "symbol": fr.symbol })).collect::<Vec<_>>(),
         "unwound_to": cpu.trace.stopped,
+        "int3": cpu.int3.as_ref().map(|int3| json!({
+            "at": hex(int3.at), "symbol": f.guest.symbolize(int3.at), "memory": text::hex(&int3.memory),
+            "stale": int3.stale,
+        })),
     })
 }
 
@@ -206,7 +217,7 @@ fn pages(pages: &kvet_memory::pages::Pages) -> Value {
         json!({ "rule": p.rule, "start": hex(p.run.start), "end": hex(p.run.end), "message": p.message, "early": p.early })
     });
     json!({
-        "leaves": pages.leaves, "bytes": pages.bytes, "global": pages.global,
+        "leaves": pages.leaves, "bytes": pages.bytes, "global": pages.global, "marked": pages.marked,
         "faults": faults.collect::<Vec<_>>(), "more": pages.more, "skipped": pages.skipped,
     })
 }

@@ -1,8 +1,8 @@
 //! `kvet inspect`: from a guest's memory and its kernel to what it says, to a renderer.
 
 mod explained;
-mod human;
-mod json;
+pub mod human;
+pub mod json;
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -225,5 +225,7 @@ fn exit(findings: &Findings<'_, '_>, only_log: bool) -> Exit {
     let wrong_text = matches!(&findings.text, Some(Ok(audit)) if audit.faults().next().is_some());
     let wrong_pages = matches!(&findings.pages, Some(Ok(p)) if p.faults.iter().any(|f| !f.early));
     let wrong_log = !only_log && findings.explanation.as_ref().is_some_and(|e| !e.reports.is_empty());
-    if wrong_text || wrong_pages || wrong_log { Exit::Wrong } else { Exit::Clean }
+    let stale = |cpu: &Cpu| cpu.int3.as_ref().is_some_and(|int3| int3.stale);
+    let wrong_cpus = findings.cpus.as_ref().is_some_and(|cpus| cpus.iter().any(stale));
+    if wrong_text || wrong_pages || wrong_log || wrong_cpus { Exit::Wrong } else { Exit::Clean }
 }

@@ -254,6 +254,7 @@ fn json_value(value: &Value) -> serde_json::Value {
             "lines": code.lines,
         }),
         Value::List(list) => list.iter().map(json_value).collect(),
+        Value::Lines(lines) => lines.clone().into(),
     }
 }
 

@@ -22,10 +22,12 @@ pub fn over_time(points: &[Point]) -> Markup {
     let last = points.iter().map(|p| p.number).max().unwrap_or(0);
     let x = |n: u64| LEFT + (WIDTH - LEFT - 10.0) * n as f64 / (last + 1) as f64;
     let y = |rate: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - (rate / top_rate).min(1.0));
+    // A rate is known after its boot.
     let line = |of: fn(&Rate) -> f64| -> String {
-        curve.iter().map(|(n, r)| format!("{:.1},{:.1}", x(*n), y(of(r)))).collect::<Vec<_>>().join(" ")
+        curve.iter().map(|(n, r)| format!("{:.1},{:.1}", x(*n + 1), y(of(r)))).collect::<Vec<_>>().join(" ")
     };
-    let mut back: Vec<String> = curve.iter().map(|(n, r)| format!("{:.1},{:.1}", x(*n), y(r.low))).collect();
+    let mut back: Vec<String> =
+        curve.iter().map(|(n, r)| format!("{:.1},{:.1}", x(*n + 1), y(r.low))).collect();
     back.reverse();
     let band = format!("{} {}", line(|r| r.high), back.join(" "));
     let strip = HEIGHT - BOTTOM + 12.0;

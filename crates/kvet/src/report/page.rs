@@ -1,6 +1,6 @@
 //! The page.
 
-use kvet_lab::plan::{Amplifier, Tally};
+use kvet_lab::plan::{self, Amplifier, Tally};
 use kvet_lab::{Boot, Cluster, Console, Outcome};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -85,7 +85,7 @@ fn machines(data: &Data) -> Markup {
             } }
             tbody { @for row in &data.rows {
                 tr {
-                    td { (safe(&row.factors.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", "))) }
+                    td { (safe(&plan::label(&row.factors, ", "))) }
                     @for outcome in Outcome::ALL { td.n { (text::number(row.tally.of(outcome))) } }
                     td { (words::rate(&row.tally.rate())) }
                 }
@@ -145,6 +145,8 @@ fn one_log(campaign: i64, shown: &Shown) -> Markup {
 /// So many lines before the first report, and after it: a log of thousands of lines is in the store.
 const BEFORE: usize = 60;
 const AFTER: usize = 400;
+/// So many bytes of one line: a guest that floods its console may never end one.
+const LONG: usize = 2000;
 
 /// The log around its reports, each line with its arrival.
 fn log(boot: &Boot, console: &Console) -> Markup {
@@ -169,7 +171,8 @@ fn log(boot: &Boot, console: &Console) -> Markup {
                     mark { (safe(&report.kind)) ": " (safe(&report.title)) } "\n"
                 }
                 span.t { (console.arrived(*at).map_or(String::new(), |ms| format!("{:>8.3} ", f64::from(ms) / 1000.0))) }
-                (safe(String::from_utf8_lossy(line).trim_end_matches(['\r', ' ']))) "\n"
+                (safe(String::from_utf8_lossy(&line[..line.len().min(LONG)]).trim_end_matches(['\r', ' '])))
+                @if line.len() > LONG { span.t { " ... " (count((line.len() - LONG) as u64, "byte")) " more" } } "\n"
             }
             @if end < lines.len() { span.t { "... " (count((lines.len() - end) as u64, "line")) " more\n" } }
         }

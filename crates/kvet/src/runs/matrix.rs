@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use kvet_lab::matrix::{self, Row};
-use kvet_lab::plan::Amplifier;
+use kvet_lab::matrix;
+use kvet_lab::plan::{self, Amplifier};
 use kvet_lab::store::{Store, Stored};
 
 use crate::boot::words;
@@ -19,7 +19,7 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
     // Drawn machines are hardly ever alike: their factors are shown one by one.
     let drawn = stored.record.plan.amplifier == Some(Amplifier::Vary);
     let rows = if drawn { matrix::by_factor(&all) } else { all.clone() };
-    let labels: Vec<String> = rows.iter().map(|r| safe(&label(r))).collect();
+    let labels: Vec<String> = rows.iter().map(|r| safe(&plan::label(&r.factors, ", "))).collect();
     let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).max(7);
     writeln!(out)?;
     let head = format!(
@@ -59,8 +59,4 @@ pub fn write(stored: &Stored, store: &Store, paint: Paint, out: &mut dyn Write) 
             words::p_value(effects[0].corrected)
         ),
     }
-}
-
-fn label(row: &Row) -> String {
-    row.factors.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ")
 }

@@ -246,6 +246,9 @@ fn show_boot(
         if let Some(memory) = &boot.memory {
             writeln!(out, "  memory kept in {}", text::path(memory))?;
         }
+        if let Some(why) = &boot.memory_lost {
+            writeln!(out, "  {} {}", paint.bad("memory not kept:"), safe(why))?;
+        }
         writeln!(out)?;
         log(boot, console, paint, out)?;
         if let Some(registers) = &boot.registers {

@@ -335,24 +335,16 @@ impl<'a> Checker<'a> {
     }
 
     fn stops(&self, entry: &Alternative) -> bool {
-        self.is_unknown(entry) || entry.site_len > MAX_PATCH_LEN || self.is_unmapped(entry)
+        self.is_unknown(entry) || entry.site_len > MAX_PATCH_LEN || self.page_fault(entry).is_some()
     }
 
     fn is_unknown(&self, entry: &Alternative) -> bool {
         self.limit.is_some_and(|limit| u32::from(entry.feature) >= limit)
     }
 
-    /// Whether the site is outside everything that the kernel maps: it reads every site, so it faults there.
-    fn is_unmapped(&self, entry: &Alternative) -> bool {
-        /// The kernel's mapping is rounded to large pages (arch/x86/mm/init_64.c, `cleanup_highmap`).
-        const LARGE_PAGE: u64 = 2 << 20;
-        if self.image.kind() == Kind::Module || entry.site_len == 0 {
-            return false;
-        }
-        let sections = self.image.sections().iter().filter(|s| s.addr.0 >= 1 << 63);
-        let (start, end) = sections.fold((u64::MAX, 0), |(a, b), s| (a.min(s.addr.0), b.max(s.end().0)));
-        let end = end.checked_next_multiple_of(LARGE_PAGE).unwrap_or(u64::MAX);
-        start < end && (entry.site.0 < start / LARGE_PAGE * LARGE_PAGE || entry.site.0 >= end)
+    /// What the kernel says of a site outside everything that it maps: it reads every site, so it faults there.
+    fn page_fault(&self, entry: &Alternative) -> Option<String> {
+        (entry.site_len > 0).then(|| crate::mapped::page_fault(self.image, entry.site)).flatten()
     }
 
     fn check_numbers(&mut self, entry: &Alternative) {
@@ -442,8 +434,7 @@ impl<'a> Checker<'a> {
                 entry,
                 format!("entry {} patches {} bytes at {}: {why}", entry.index, entry.site_len, entry.site),
             );
-            if self.is_unmapped(entry) {
-                let line = format!("BUG: unable to handle page fault for address: {:016x}", entry.site.0);
+            if let Some(line) = self.page_fault(entry) {
                 finding.at_boot = Some(self.boot(entry, line, true, false));
             }
             self.report.findings.push(finding);

@@ -44,9 +44,16 @@ pub fn write(
     let mut evidence = finding.evidence.as_slice();
     while let Some((first, rest)) = evidence.split_first() {
         evidence = rest;
-        let Value::Code(left) = &first.1 else {
-            fields.field(first.0, &value(&first.1))?;
-            continue;
+        let left = match &first.1 {
+            Value::Code(left) => left,
+            Value::Lines(lines) => {
+                fields.lines(first.0, lines)?;
+                continue;
+            }
+            other => {
+                fields.field(first.0, &value(other))?;
+                continue;
+            }
         };
         let right = match rest.split_first() {
             Some(((name, Value::Code(code)), after)) => {
@@ -120,6 +127,17 @@ impl Fields<'_> {
         )
     }
 
+    /// Lines that the kernel prints; the first stands beside the label.
+    fn lines<'l>(
+        &mut self,
+        label: &str,
+        lines: impl IntoIterator<Item = &'l (impl AsRef<str> + ?Sized + 'l)>,
+    ) -> io::Result<()> {
+        let mut lines = lines.into_iter().map(|line| text::printed(line.as_ref()));
+        self.field(label, &lines.next().unwrap_or_default())?;
+        lines.try_for_each(|line| self.more(&line))
+    }
+
     fn more(&mut self, value: &str) -> io::Result<()> {
         writeln!(self.out, "     {:1$} {value}", "", self.label_width + 1)
     }
@@ -140,11 +158,7 @@ fn label_width(finding: &Finding, kind: Kind) -> usize {
 
 /// What the kernel prints, and what becomes of it.
 fn boot(at_boot: &AtBoot, kind: Kind, fields: &mut Fields<'_>) -> io::Result<()> {
-    let mut lines = at_boot.line.lines();
-    fields.field(boot_label(kind), &text::printed(lines.next().unwrap_or("")))?;
-    for line in lines {
-        fields.more(&text::printed(line))?;
-    }
+    fields.lines(boot_label(kind), at_boot.line.lines())?;
     let when = at_boot.when.as_deref().map(text::safe);
     let end = match (at_boot.fatal, when) {
         (_, when) if let Some(ends) = &at_boot.ends => {
@@ -171,6 +185,7 @@ fn value(value: &Value) -> String {
             format!("{} ({})", hex(&code.bytes), lines.join("; "))
         }
         Value::List(list) => list.iter().map(self::value).collect::<Vec<_>>().join(", "),
+        Value::Lines(lines) => lines.iter().map(|line| text::printed(line)).collect::<Vec<_>>().join("; "),
     }
 }
 

@@ -43,7 +43,14 @@ impl Checker<'_> {
                 "the site {} of {} bytes is not whole instructions within one executable section",
                 entry.orig, entry.orig_len
             );
-            let finding = self.finding("alternatives/site", Severity::Error, index, message);
+            let mut finding = self.finding("alternatives/site", Severity::Error, index, message);
+            // The kernel compares the lengths before it looks at the site.
+            if let Some(capability) = self.marker.capability(&entry)
+                && !self.marker.marks(&entry)
+                && entry.orig_len != entry.alt_len
+            {
+                finding = self.at_boot(finding, &self.lines().length, self.applied(capability));
+            }
             self.error(finding);
         } else if self.marker.marks(&entry) || entry.looks_like_callback() {
             self.callback(index);

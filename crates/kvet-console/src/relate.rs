@@ -59,7 +59,9 @@ pub(crate) fn relate(open: &Open, start: &Start, line: &Line<'_>) -> Relation {
         return Relation::Detail;
     }
     if open.unproven {
-        return if start.sure == Sure::Trace { Relation::Ignore } else { Relation::Another };
+        // Advice that begins like a warning must not hide what comes below it.
+        let waits = start.sure == Sure::Trace && (kind != Kind::Warning || new == Kind::Warning);
+        return if waits { Relation::Ignore } else { Relation::Another };
     }
     if is_panic {
         if open.report.panic.is_some() || open.family.is_panic() {

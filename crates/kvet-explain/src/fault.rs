@@ -128,12 +128,6 @@ fn innermost(report: &Report) -> Option<Culprit> {
     let own = |frame: &&Frame| {
         !is_next_function(frame) && reason(frame).is_none_or(|reason| !passes(report, reason))
     };
-    // A call of nothing: the return address lies on top of the stack, whatever the unwinder thinks of it.
-    if report.ip.as_ref().is_some_and(|ip| ip.function.is_empty())
-        && let Some(caller) = report.frames.first().filter(|frame| !frame.function.is_empty()).filter(own)
-    {
-        return Some(Culprit::of(caller));
-    }
     if let Some(frame) = frames().find(own) {
         return Some(Culprit::of(frame));
     }
@@ -464,14 +458,6 @@ mod tests {
         assert_eq!(f.as_deref(), Some("kernel_wait4"));
         let f = function(Kind::HungTask, None, &["__schedule", "__synchronize_srcu", "x"]);
         assert_eq!(f.as_deref(), Some("synchronize_rcu"));
-    }
-
-    #[test]
-    fn a_call_of_nothing_names_the_caller() {
-        let mut report = report(Kind::PageFault);
-        report.ip = Some(Frame { reliable: true, ..Frame::default() });
-        report.frames = vec![Frame { reliable: false, ..frame("widget_call") }, frame("vfs_write")];
-        assert_eq!(culprit(&report).map(|c| c.function).as_deref(), Some("widget_call"));
     }
 
     #[test]

@@ -123,10 +123,11 @@ fn with_pending(before: &Followed, counted: Thread, runnable: bool, wall: Durati
     let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
     let ran = counted.ran.saturating_sub(before.counted.ran);
     let waited = counted.waited.saturating_sub(before.counted.waited);
-    // What was pending is over and counted now, or still goes on.
-    let pending = if ran == 0 && waited == 0 { before.pending } else { 0 };
-    let more = if runnable { wall.saturating_sub(ran.saturating_add(waited)) } else { 0 };
-    let pending = if runnable { pending.saturating_add(more) } else { 0 };
+    // Of a wait that is counted now, what was pending lies before this time; the rest of this time is a new wait.
+    let since = waited.saturating_sub(before.pending);
+    let more = wall.saturating_sub(ran.saturating_add(since));
+    let goes_on = if ran == 0 && waited == 0 { before.pending } else { 0 };
+    let pending = if runnable { goes_on.saturating_add(more) } else { 0 };
     (Thread { ran: counted.ran, waited: counted.waited.saturating_add(pending) }, pending)
 }
 
@@ -143,6 +144,13 @@ struct Followed {
     now: Thread,
     /// Its counters when the current long window began.
     window: Thread,
+}
+
+impl Followed {
+    fn new(id: u64, cpu: bool) -> Followed {
+        let none = Thread::default();
+        Followed { id, cpu, counted: none, pending: 0, now: none, window: none }
+    }
 }
 
 /// Follows the threads of one process and the host around it.
@@ -239,20 +247,15 @@ impl Watch {
             let base = format!("/proc/{}/task/{id}", self.process);
             let read = |name: &str| fs::read_to_string(format!("{base}/{name}")).ok();
             let Some(counted) = read("schedstat").and_then(|t| parse_schedstat(&t)) else { continue };
-            match self.threads.iter().position(|t| t.id == id) {
-                Some(at) => {
-                    let mut thread = self.threads.swap_remove(at);
-                    let runnable = read("stat").is_some_and(|stat| is_runnable(&stat));
-                    (thread.now, thread.pending) = with_pending(&thread, counted, runnable, wall);
-                    thread.counted = counted;
-                    seen.push(thread);
-                }
-                None => {
-                    let cpu = is_cpu(&read("comm").unwrap_or_default());
-                    let window = Thread::default();
-                    seen.push(Followed { id, cpu, counted, pending: 0, now: counted, window });
-                }
-            }
+            let known = self.threads.iter().position(|t| t.id == id);
+            let mut thread = match known {
+                Some(at) => self.threads.swap_remove(at),
+                None => Followed::new(id, is_cpu(&read("comm").unwrap_or_default())),
+            };
+            let runnable = read("stat").is_some_and(|stat| is_runnable(&stat));
+            (thread.now, thread.pending) = with_pending(&thread, counted, runnable, wall);
+            thread.counted = counted;
+            seen.push(thread);
         }
         for gone in self.threads.drain(..) {
             self.gone.ran += gone.now.ran;
@@ -338,22 +341,25 @@ mod tests {
     fn a_wait_counts_while_it_lasts() {
         const MS: u64 = 1_000_000;
         let wall = Duration::from_millis(250);
-        let counted = Thread { ran: 40 * MS, waited: 10 * MS };
-        let mut thread =
-            Followed { id: 1, cpu: true, counted, pending: 0, now: counted, window: Thread::default() };
-        let mut look = |counted: Thread, runnable: bool| {
+        let mut thread = Followed::new(1, true);
+        thread.counted = Thread { ran: 40 * MS, waited: 10 * MS };
+        let mut look = |ran: u64, waited: u64, runnable: bool| {
+            let counted = Thread { ran: ran * MS, waited: waited * MS };
             (thread.now, thread.pending) = with_pending(&thread, counted, runnable, wall);
             thread.counted = counted;
             thread.now.waited / MS
         };
         // It waits for a processor, and the kernel has not counted that.
-        assert_eq!(look(counted, true), 260);
-        assert_eq!(look(counted, true), 510);
-        // It got one: now the wait is counted, once.
-        assert_eq!(look(Thread { ran: 50 * MS, waited: 600 * MS }, false), 600);
+        assert_eq!(look(40, 10, true), 260);
+        assert_eq!(look(40, 10, true), 510);
+        // After 60 ms more it got one for 10 ms; that wait is counted now, and it has been in a new one for 180 ms.
+        assert_eq!(look(50, 570, true), 750);
+        assert_eq!(look(50, 570, true), 1000);
+        // The new wait ended as soon, and then it slept.
+        assert_eq!(look(60, 1010, false), 1010);
         // A thread that runs all the time waits for nothing, and one that sleeps does not either.
-        assert_eq!(look(Thread { ran: 300 * MS, waited: 600 * MS }, true), 600);
-        assert_eq!(look(Thread { ran: 300 * MS, waited: 600 * MS }, false), 600);
+        assert_eq!(look(310, 1010, true), 1010);
+        assert_eq!(look(310, 1010, false), 1010);
         assert!(is_runnable("71 (CPU 0/TCG) R 1 71") && !is_runnable("71 (R) S) S 1 71"));
     }
 

@@ -107,7 +107,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
 
 /// Whether a line begins somebody else's trace: what fails by order (lib/fault-inject.c), or for want of memory
 /// (mm/page_alloc.c `warn_alloc`, mm/oom_kill.c `dump_header`).
-fn is_foreign(text: &str) -> bool {
+pub(crate) fn is_foreign(text: &str) -> bool {
     static FAILURES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
         [": page allocation failure: order:", " invoked oom-killer: ", ": vmalloc error: size "]
             .map(Finder::new)

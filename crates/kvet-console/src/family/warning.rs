@@ -126,5 +126,6 @@ fn is_message(text: &str) -> bool {
     ];
     text.contains(' ')
         && !OTHERS.iter().any(|o| text.starts_with(o))
+        && !crate::body::titles::is_foreign(text)
         && crate::arch::x86::is_registers(text).eq(&false)
 }

@@ -321,7 +321,7 @@ impl Scanner {
         open.extend_to(line);
         open.adjacent = true;
         open.remember(line, taken);
-        let own = matches!(taken, Taken::Identity | Taken::Frame | Taken::Registers);
+        let own = matches!(taken, Taken::Frame | Taken::Registers);
         if open.unproven && own && open.section().role == Role::Main {
             open.unproven = false;
         }

@@ -150,7 +150,7 @@ Pid: 123, comm: prog Not tainted 2.6.32-220.el6.x86_64 #1 Red Hat KVM
 RIP: 0010:[<0000000000000000>]  [<(null)>] (null)
 RSP: 0018:ffff88003c0c3d88  EFLAGS: 00010246
 Call Trace:
- [<ffffffffa0001300>] ? widget_call+0x1a/0x30 [widget]
+ [<ffffffffa0001300>] widget_call+0x1a/0x30 [widget]
  [<ffffffff8118b456>] vfs_write+0xb8/0x1a0
 Code:  Bad RIP value.
 RIP  [<(null)>] (null)

@@ -58,6 +58,10 @@ impl Init {
         ])
     }
 
+    /// What the kernel says before it runs `/init` (init/main.c, `run_init_process`, since 5.3): all patching that
+    /// belongs to a boot is done.
+    pub const STARTS: &str = "Run /init as init process";
+
     fn program(self, nonce: &str) -> Program {
         let mut p = Program::default();
         // A record in the log is one line on the console, whole between the kernel's own; a write to the

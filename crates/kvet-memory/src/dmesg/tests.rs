@@ -71,7 +71,7 @@ impl Ring {
     fn read(&self) -> Result<Log, String> {
         let image = self.kernel.image();
         let guest = guest(&image, self.kernel.ram(self.slide)).map_err(|e| e.to_string())?;
-        super::read(&guest)
+        super::read_ring(&guest)
     }
 
     fn text(&self) -> String {

@@ -136,7 +136,7 @@ mod tests {
         // ET_REL: an object file, or a module.
         let object = with(0, b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0");
         for bytes in [object, b"#!/bin/sh\n".to_vec(), Vec::new()] {
-            assert!(matches!(open(&bytes), Err(Error::Kernel(_))));
+            assert!(open(&bytes).is_err());
         }
     }
 }

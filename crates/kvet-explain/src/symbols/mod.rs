@@ -2,11 +2,10 @@
 //! table entry owns the trapping instruction, whether the code in memory is the file's, which field was missed.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), kvet_image::Error> {
-//! # let report: kvet_console::Report = todo!();
+//! # fn show(report: &kvet_console::Report) -> Result<(), kvet_image::Error> {
 //! let kernel = kvet_image::Image::open(std::path::Path::new("vmlinux"))?;
 //! let symbolizer = kvet_explain::symbols::Symbolizer::new(&kernel);
-//! for frame in symbolizer.report(&report).frames {
+//! for frame in symbolizer.report(report).frames {
 //!     if let Some(place) = frame.place() {
 //!         println!("{} {:?}", place.symbol, place.source);
 //!     }

@@ -133,6 +133,6 @@ fn halted(image: &Image, model: &str, append: &str) -> Result<File, String> {
         keep_memory: None,
         stop: &|| false,
     };
-    let halted = kvet_lab::halt(&request, Milestone::Success).map_err(|e| e.to_string())?;
+    let halted = kvet_lab::halt(&request, Milestone::Init).map_err(|e| e.to_string())?;
     halted.memory.ok_or_else(|| format!("{model}: the kernel did not come to its first user space"))
 }

@@ -237,7 +237,7 @@ fn halted(machine: &Machine, qemu: &Qemu, timeout: Duration) -> Result<std::fs::
         keep_memory: None,
         stop: &|| false,
     };
-    let halted = kvet_lab::halt(&request, Milestone::Success).map_err(|e| e.to_string())?;
+    let halted = kvet_lab::halt(&request, Milestone::Init).map_err(|e| e.to_string())?;
     halted.memory.ok_or_else(|| {
         let console = String::from_utf8_lossy(&halted.console.bytes).into_owned();
         let lines: Vec<&str> = console.lines().collect();

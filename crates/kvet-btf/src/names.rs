@@ -102,8 +102,9 @@ fn not_plain(word: u64) -> u64 {
     let low = word & !TOP;
     let at_least = |bytes: u64, c: u8| bytes + ONES * u64::from(0x80 - c);
     let between = |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
-    let equal = |c: u8| !((low ^ ONES * u64::from(c)) + !TOP);
-    let plain = between(low | ONES * 0x20, b'a', b'z') | between(low, b'0', b'9') | equal(b'_') | equal(b'.');
+    let equal = |c: u8| !((low ^ (ONES * u64::from(c))) + !TOP);
+    let plain =
+        between(low | (ONES * 0x20), b'a', b'z') | between(low, b'0', b'9') | equal(b'_') | equal(b'.');
     (!plain | word) & TOP
 }
 

@@ -102,7 +102,7 @@ const MEMORY_MIB: u32 = 512;
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// A guest that has halted takes no processor time: then counted by the wall, less what QEMU waited for a processor.
-const HALTED: Duration = Duration::from_secs(30);
+const HALTED: Duration = Duration::from_secs(120);
 
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(250);

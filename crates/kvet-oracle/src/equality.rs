@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use kvet_image::{Image, VirtAddr};
 use kvet_lab::init::Init;
-use kvet_lab::voice::{Milestone, Success};
-use kvet_lab::{Initrd, Limits, Machine, Qemu, Request};
+use kvet_lab::{Initrd, Machine, Qemu};
 use kvet_memory::text::{GuestMachine, audit};
 use kvet_memory::{Guest, Memory};
 use kvet_tables::Context;
@@ -118,21 +117,7 @@ fn halted(image: &Image, model: &str, append: &str) -> Result<File, String> {
     let path_list = std::env::var_os("PATH").unwrap_or_default();
     let qemu = Qemu::open(&PathBuf::from(machine.arch.emulator()), &path_list).map_err(|e| e.to_string())?;
     machine.qemu.clone_from(&qemu.path);
-    let nonce = "equality";
-    let initrd = kvet_lab::anonymous_with("kvet-initrd", &Init::Wait.initramfs(machine.arch, nonce))
-        .map_err(|e| format!("a file in memory: {e}"))?;
-    let bound = Duration::from_secs(900);
-    let request = Request {
-        machine: &machine,
-        qemu: &qemu,
-        initrd: Some(&initrd),
-        snapshot: None,
-        success: &Success::Marker(Init::STARTS.into()),
-        limits: Limits { timeout: bound, quiet: bound, enough: None },
-        complaints_fail: false,
-        keep_memory: None,
-        stop: &|| false,
-    };
-    let halted = kvet_lab::halt(&request, Milestone::Success).map_err(|e| e.to_string())?;
+    let halted =
+        kvet_lab::halt_in_user_space(&machine, &qemu, Duration::from_secs(900)).map_err(|e| e.to_string())?;
     halted.memory.ok_or_else(|| format!("{model}: the kernel did not come to its first user space"))
 }

@@ -73,7 +73,8 @@ pub(crate) fn is_printable(bytes: &[u8], limit: usize) -> bool {
 fn run_ends(bytes: &[u8], limit: usize, class: u8) -> bool {
     let (words, _) = bytes.as_chunks::<8>();
     let mut at = 0;
-    for word in words {
+    // Whatever follows the limit decides nothing any more.
+    for word in words.iter().take(limit / 8 + 1) {
         let other = not_plain(u64::from_le_bytes(*word));
         if other != 0 {
             at += other.trailing_zeros() as usize / 8;

@@ -69,30 +69,38 @@ pub(crate) fn branch(bytes: &[u8], addr: VirtAddr) -> Option<Branch> {
 
 /// Bytes that are looked through at once: they stay in the nearest cache for the four passes over them.
 const BLOCK: usize = 4096;
+/// Distances that are compared at once.
+const GROUP: usize = 16;
 
 /// Calls `found` with each offset of four bytes that, taken as a distance from behind themselves, lead to at most `span`
 /// behind a place: `next` is the distance from there to the end of the first four. In no order.
 fn distances_into(bytes: &[u8], next: u32, span: u32, mut found: impl FnMut(usize)) {
-    let leads = |at: usize, word: &[u8; 4]| {
-        next.wrapping_add(at as u32).wrapping_add(u32::from_le_bytes(*word)) <= span
-    };
-    for (block_at, block) in (0..).step_by(BLOCK).zip(bytes.chunks(BLOCK)) {
+    let leads = |from: u32, word: [u8; 4]| from.wrapping_add(u32::from_le_bytes(word)) <= span;
+    let from = |at: usize| next.wrapping_add(at as u32);
+    for block_at in (0..bytes.len()).step_by(BLOCK) {
         // Three bytes of the next block belong to distances that begin in this one.
-        let block = bytes.get(block_at..block_at + block.len() + 3).unwrap_or(&bytes[block_at..]);
-        for phase in 0..4.min(block.len()) {
-            let (words, _) = block[phase..].as_chunks::<4>();
-            for (group_at, group) in (block_at + phase..).step_by(64).zip(words.chunks(16)) {
+        let end = bytes.len().min(block_at + BLOCK + 3);
+        for start in block_at..end.min(block_at + 4) {
+            let (words, _) = bytes[start..end].as_chunks::<4>();
+            let (groups, rest) = words.as_chunks::<GROUP>();
+            for (i, group) in groups.iter().enumerate() {
+                let at = start + i * 4 * GROUP;
                 // Without a branch for each, so that the compiler compares several at once.
-                let any =
-                    (0..).step_by(4).zip(group).fold(false, |any, (i, word)| any | leads(group_at + i, word));
+                let mut any = false;
+                for (i, word) in group.iter().enumerate() {
+                    any |= leads(from(at).wrapping_add(4 * i as u32), *word);
+                }
                 if any {
-                    (group_at..)
-                        .step_by(4)
+                    (0..GROUP)
+                        .map(|i| at + 4 * i)
                         .zip(group)
-                        .filter(|(at, word)| leads(*at, word))
+                        .filter(|(at, word)| leads(from(*at), **word))
                         .for_each(|(at, _)| found(at));
                 }
             }
+            let rest_at = start + groups.len() * 4 * GROUP;
+            let rest = (0..rest.len()).map(|i| rest_at + 4 * i).zip(rest);
+            rest.filter(|(at, word)| leads(from(*at), **word)).for_each(|(at, _)| found(at));
         }
     }
 }

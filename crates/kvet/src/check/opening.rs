@@ -87,12 +87,15 @@ fn begins_as_btf(path: &Path) -> bool {
 }
 
 /// A file's bytes: mapped when it is a large one on a disk. Files of sysfs can be mapped on few kernels, and some say
-/// that they are empty; of small ones each page costs a fault either way.
+/// that they are empty: those are read. Of small ones each page costs a fault either way.
 fn read_file(path: &Path) -> io::Result<Bytes> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.len() > READ_MAX && !is_in_sysfs(path) {
-        return Bytes::map(&file);
+    if metadata.is_file()
+        && metadata.len() > READ_MAX
+        && let Ok(mapped) = Bytes::map(&file)
+    {
+        return Ok(mapped);
     }
     let said = metadata.len().min(MAX_STREAM);
     read_into(Vec::with_capacity(usize::try_from(said).unwrap_or(0) + 1), file).map(Bytes::Owned)

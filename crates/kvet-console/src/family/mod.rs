@@ -31,6 +31,7 @@ mod user_space;
 mod vfs;
 mod warning;
 
+use crate::anchors::Families;
 use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::{Kind, Report};
@@ -133,9 +134,17 @@ pub(crate) static FAMILIES: &[&Family] = &[
 ];
 
 /// The family that knows this headline, and what it says.
-pub(crate) fn begin(line: &Line<'_>) -> Option<(Start, &'static Family)> {
+pub(crate) fn begin(line: &Line<'_>, families: Families) -> Option<(Start, &'static Family)> {
     if line.part.origin == Origin::User || line.text().len() < 4 {
         return None;
     }
-    FAMILIES.iter().find_map(|f| (f.begin)(line).map(|s| (s, *f)))
+    let begin = |family: &'static Family| (family.begin)(line).map(|start| (start, family));
+    let found = families.iter().find_map(begin);
+    debug_assert_eq!(
+        found.as_ref().map(|(_, family)| &raw const **family),
+        FAMILIES.iter().copied().find_map(begin).map(|(_, family)| &raw const *family),
+        "a family knows a headline without one of its anchors: {}",
+        line.text()
+    );
+    found
 }

@@ -268,14 +268,14 @@ impl Scanner {
             !open.ended && !open.preamble && open.section().in_trace
         });
         if !(in_trace && body::trace::looks_like_frame(line.text())) {
-            let anchored = ANCHORS.find(line.text().as_bytes()).is_some();
-            if anchored {
+            let families = ANCHORS.families(line.text());
+            if families.is_some() {
                 self.note_boot(line, before);
             }
             self.user_space_begins(line);
             // The beginning of a boot has closed what was open.
             let here = here.filter(|i| *i < self.open.len());
-            let headline = anchored.then(|| family::begin(line)).flatten();
+            let headline = families.and_then(|families| family::begin(line, families));
             let sure = headline.as_ref().is_some_and(|h| h.0.sure != Sure::Trace);
             // A line without a time stamp, in a report that has them, is the rest of another one before it is anything else.
             if !sure && here.is_some_and(|i| self.open[i].last_stamped && self.rejoin(i, line)) {
@@ -551,7 +551,9 @@ impl Scanner {
                     origin: if open.last_stamped { Origin::Kernel } else { line.part.origin },
                     ..part
                 };
-                if let Some((start, _)) = family::begin(&Line { part, ..*line }) {
+                let joined = Line { part, ..*line };
+                let families = ANCHORS.families(&text);
+                if let Some((start, _)) = families.and_then(|families| family::begin(&joined, families)) {
                     relate::same_headline(&mut open.report, start.report);
                 } else {
                     open.report.headline = text.clone();

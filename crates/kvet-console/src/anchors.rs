@@ -103,12 +103,7 @@ impl Anchors {
     }
 
     /// Shows the anchors whose grams stand at `at` to `see`.
-    fn at<T>(
-        &self,
-        bytes: &[u8],
-        at: usize,
-        see: &mut impl FnMut(&Anchor, usize) -> Option<T>,
-    ) -> Option<T> {
+    fn at<T>(&self, bytes: &[u8], at: usize, see: &mut impl FnMut(&Anchor, usize) -> Option<T>) -> Option<T> {
         let gram = gram(&bytes[at..]);
         let (word, bit) = place(gram);
         if self.grams[word] >> bit & 1 == 0 {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::prefix;
+use crate::text::trim;
 
 /// Who printed a message, `CONFIG_PRINTK_CALLER`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -124,14 +125,18 @@ fn escape_length(s: &[u8]) -> usize {
 pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
     let (quote, body) = prefix::quote::strip(line);
     let width = body.len();
-    let mut rest = prefix::strip_collector(body);
+    let mut rest = body;
     let mut first = true;
     // Each round takes one message; a stamp further on begins the next one.
     while first || !rest.is_empty() {
-        let here = prefix::strip(rest);
+        let here = match prefix::stamped(rest) {
+            Some(here) => here,
+            None if first => prefix::strip(prefix::strip_collector(rest)),
+            None => prefix::strip(rest),
+        };
         let next = prefix::printk::next_stamp(here.text);
         let (text, tail) = here.text.split_at(next.unwrap_or(here.text.len()));
-        let text = text.trim();
+        let text = trim(text);
         if (first || !text.is_empty()) && !(text.is_empty() && next.is_some()) {
             give(Part {
                 text,

@@ -4,6 +4,8 @@
 //! A field that the log does not give is `None` or empty; nothing is guessed here.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// What sort of failure a report is: the `kind` of `kvet-explain/1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -167,13 +169,62 @@ pub enum CpuContext {
     Entry,
 }
 
+/// A name out of a log, shared by whatever bears it: a log names the same functions again and again.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Name {
+        Name(name.into())
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 /// One frame of a call trace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Frame {
     /// The function, without suffixes `.isra.0`, `.constprop.9`, `.cold`, `.llvm.123`; empty for a bare address.
-    pub function: String,
+    pub function: Name,
     /// The name as it stands in the log, suffixes included.
-    pub symbol: String,
+    pub symbol: Name,
     /// Offset into the symbol.
     pub offset: u64,
     /// kallsyms' size of the symbol (the distance to the next one), when printed.
@@ -181,7 +232,7 @@ pub struct Frame {
     /// The bare address, when printed.
     pub address: Option<u64>,
     /// The module, as `[module]` says.
-    pub module: Option<String>,
+    pub module: Option<Name>,
     /// The module's build id, when `[module buildid]` says.
     pub build_id: Option<String>,
     /// False for frames marked `?`.
@@ -501,7 +552,7 @@ pub struct Log {
     /// Boots in the order of the log. A log that starts inside a boot has a first one without a banner.
     pub boots: Vec<Boot>,
     /// Reports in the order of the log.
-    pub reports: Vec<Report>,
+    pub reports: Vec<Arc<Report>>,
     /// Lines.
     pub lines: u64,
     /// Bytes.
@@ -525,5 +576,5 @@ pub enum Event {
         headline: String,
     },
     /// A report is complete.
-    Report(Box<Report>),
+    Report(Arc<Report>),
 }

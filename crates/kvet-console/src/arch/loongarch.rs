@@ -4,12 +4,13 @@ use crate::body::frame::{self, Place};
 use crate::line::Line;
 use crate::open::{Open, Taken};
 use crate::report::{Arch, Trap};
-use crate::text::{hex, take_hex};
+use crate::text::{find, hex, take_hex};
 
 /// Reads loongarch's lines.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     let text = line.text();
-    if let Some((name, rest)) = text.split_once(": ") {
+    if let Some(at) = find(text, ": ") {
+        let (name, rest) = (&text[..at], &text[at + 2..]);
         let is_pc = name == "ERA";
         if is_pc || name == "ra" {
             let Some((value, place)) = take_hex(rest.trim_start()) else { return Taken::No };

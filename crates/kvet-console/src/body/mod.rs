@@ -14,26 +14,30 @@ use crate::line::Line;
 use crate::open::{Open, Taken};
 
 /// Reads one line into an open report.
-type Reader = fn(&mut Open, &Line<'_>) -> Taken;
+struct Reader {
+    /// First bytes of the lines that it may know; empty when any may.
+    first: &'static [u8],
+    read: fn(&mut Open, &Line<'_>) -> Taken,
+}
 
 /// In the order of how telling their first bytes are; a frame may look like much and comes last.
 const READERS: &[Reader] = &[
-    marks::read,
-    who::read,
-    facts::read,
-    code::read,
-    arch::x86::read,
-    arch::arm64::read,
-    arch::arm::read,
-    arch::riscv::read,
-    arch::powerpc::read,
-    arch::s390::read,
-    arch::mips::read,
-    arch::loongarch::read,
-    arch::others::read,
-    titles::read,
-    locks::read,
-    trace::read,
+    Reader { first: b"-=D(", read: marks::read },
+    Reader { first: b"CP", read: who::read },
+    Reader { first: b"HWSMTLtihs", read: facts::read },
+    Reader { first: b"C", read: code::read },
+    Reader { first: b"REIFCDPOGS#k", read: arch::x86::read },
+    Reader { first: b"plsPLxMDEFSICGOTHu[", read: arch::arm64::read },
+    Reader { first: b"rpsifFCSERabcdeABD0123456789", read: arch::arm::read },
+    Reader { first: b"ergsat", read: arch::riscv::read },
+    Reader { first: b"NLMCDRGIFB-pl", read: arch::powerpc::read },
+    Reader { first: &[], read: arch::s390::read },
+    Reader { first: b"$erHLSCBP", read: arch::mips::read },
+    Reader { first: b"EraCPBptsuf", read: arch::loongarch::read },
+    Reader { first: b"TRIPpr", read: arch::others::read },
+    Reader { first: &[], read: titles::read },
+    Reader { first: &[], read: locks::read },
+    Reader { first: &[], read: trace::read },
 ];
 
 /// Reads one line into an open report, and says what it was to it.
@@ -55,8 +59,9 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if taken != Taken::No {
         return taken;
     }
-    for reader in READERS {
-        let taken = reader(open, line);
+    let first = line.text().as_bytes()[0];
+    for reader in READERS.iter().filter(|reader| reader.first.is_empty() || reader.first.contains(&first)) {
+        let taken = (reader.read)(open, line);
         if taken != Taken::No {
             return taken;
         }

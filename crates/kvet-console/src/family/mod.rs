@@ -35,6 +35,7 @@ use crate::anchors::Families;
 use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::{Kind, Report};
+use crate::text::starts_with;
 
 pub(crate) use panic::announces as panic_announces;
 
@@ -93,7 +94,7 @@ fn no_lines(_: &mut Open, _: &Line<'_>) -> Taken {
 
 /// Takes a line as a detail when it starts with one of `starts`.
 fn detail_of(open: &mut Open, line: &Line<'_>, starts: &[&str]) -> Taken {
-    if starts.iter().any(|s| line.text().starts_with(s)) {
+    if starts.iter().any(|s| starts_with(line.text(), s)) {
         open.detail(line);
         return Taken::Detail;
     }

@@ -98,7 +98,8 @@ impl Scanner {
             let silent = !old.announced_end && !old.panicked && line.part.quote == 0;
             let index = self.log.boots.len();
             let phase = old.boot.phase.clone();
-            let died = self.log.reports.iter().rev().take_while(|r| r.boot == index).any(relate::is_fatal);
+            let died =
+                self.log.reports.iter().rev().take_while(|r| r.boot == index).any(|r| relate::is_fatal(r));
             self.log.boots.push(old.end(true, last.clone()));
             let report = (silent && !died).then(|| {
                 let mut report = Report::new(Kind::Reset, line.text());

@@ -6,6 +6,7 @@ mod dump;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -509,17 +510,18 @@ impl Scanner {
     fn keep_report(&mut self, report: Report, began: bool) {
         let key = identity(&report);
         if let Some(&first) = self.seen.get(&key) {
-            let repeated = &mut self.log.reports[first].repeated;
+            let repeated = &mut Arc::make_mut(&mut self.log.reports[first]).repeated;
             if repeated.len() < 1024 {
                 repeated.push(report.span.first_line);
             }
             return;
         }
+        let report = Arc::new(report);
         if let Some(events) = &mut self.events {
             if !began {
                 events.push(Event::Began { kind: report.kind, headline: report.headline.clone() });
             }
-            events.push(Event::Report(Box::new(report.clone())));
+            events.push(Event::Report(report.clone()));
         }
         if self.log.reports.len() >= self.keep {
             self.log.skipped += 1;

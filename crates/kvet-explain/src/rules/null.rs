@@ -127,7 +127,7 @@ fn member(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<String> {
 
 fn caller(case: &Case<'_>) -> String {
     let named = case.report.frames.iter().find(|frame| frame.reliable && !frame.function.is_empty());
-    named.map_or_else(|| case.in_function(), |frame| frame.function.clone())
+    named.map_or_else(|| case.in_function(), |frame| frame.function.to_string())
 }
 
 /// The registers that hold NULL or the error: the base of the access is among them.

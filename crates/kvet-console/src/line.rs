@@ -84,6 +84,13 @@ pub(crate) fn sanitize(raw: &[u8]) -> Cow<'_, str> {
     text
 }
 
+/// A line that needs no cleaning, as nearly all do: no control, and no character entity of a mail archive.
+pub(crate) fn clean(raw: &[u8]) -> Option<&str> {
+    let dirty =
+        raw.iter().fold(false, |any, &b| any | ((b < 0x20) & (b != b'\t')) | (b == 0x7f) | (b == b'&'));
+    if dirty { None } else { std::str::from_utf8(raw).ok() }
+}
+
 fn without_controls(raw: &[u8]) -> String {
     let mut out = Vec::with_capacity(raw.len());
     let mut i = 0;

@@ -13,7 +13,7 @@ pub(crate) enum Place {
 }
 
 /// The frames of a line (arm's old form holds two), innermost first.
-pub(crate) fn parse(text: &str, place: Place) -> Option<(Frame, Option<Frame>)> {
+pub(crate) fn parse(text: &str, place: Place) -> Option<(Frame, Option<Box<Frame>>)> {
     if text.len() > 1024 {
         return None;
     }
@@ -265,7 +265,7 @@ fn before_space(s: &str) -> &str {
 }
 
 /// arm: `[<c0101010>] (f) from [<c0202020>] (g+0x6c/0x120)`, and since 5.18 `f from g+0x6c/0x120`.
-fn arm_from(text: &str) -> Option<(Frame, Option<Frame>)> {
+fn arm_from(text: &str) -> Option<(Frame, Option<Box<Frame>>)> {
     let at = memchr::memmem::find(text.as_bytes(), b" from ")?;
     let (left, right) = (&text[..at], &text[at + 6..]);
     let (inner_address, left) = addresses(left);
@@ -280,7 +280,8 @@ fn arm_from(text: &str) -> Option<(Frame, Option<Frame>)> {
     let mut caller = strip(right)?;
     callee.address = inner_address;
     caller.address = address;
-    (caller.size.is_some() || caller.offset != 0 || address.is_some()).then_some((callee, Some(caller)))
+    (caller.size.is_some() || caller.offset != 0 || address.is_some())
+        .then(|| (callee, Some(Box::new(caller))))
 }
 
 /// Whether a byte can be part of a C symbol's name, or of what compilers append to one.

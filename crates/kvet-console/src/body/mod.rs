@@ -40,6 +40,27 @@ const READERS: &[Reader] = &[
     Reader { first: &[], read: trace::read },
 ];
 
+/// For each first byte the readers that may know the line, a bit each.
+const BY_FIRST_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut reader = 0;
+    while reader < READERS.len() {
+        let first = READERS[reader].first;
+        let mut i = 0;
+        while i < if first.is_empty() { 256 } else { first.len() } {
+            table[if first.is_empty() { i } else { first[i] as usize }] |= 1 << reader;
+            i += 1;
+        }
+        reader += 1;
+    }
+    table
+};
+
+/// Whether a line stands in a trace and looks like a frame of it, as most lines of most reports do.
+pub(crate) fn may_be_frame(open: &mut Open, text: &str) -> bool {
+    !open.ended && open.section().in_trace && trace::looks_like_frame(text)
+}
+
 /// Reads one line into an open report, and says what it was to it.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if line.text().is_empty() {
@@ -48,8 +69,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if open.ended {
         return marks::after_end(open, line);
     }
-    // Most lines of most reports are frames.
-    if open.section().in_trace && trace::looks_like_frame(line.text()) {
+    if may_be_frame(open, line.text()) {
         let taken = trace::read(open, line);
         if taken == Taken::Frame {
             return taken;
@@ -59,9 +79,10 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if taken != Taken::No {
         return taken;
     }
-    let first = line.text().as_bytes()[0];
-    for reader in READERS.iter().filter(|reader| reader.first.is_empty() || reader.first.contains(&first)) {
-        let taken = (reader.read)(open, line);
+    let mut readers = BY_FIRST_BYTE[usize::from(line.text().as_bytes()[0])];
+    while readers != 0 {
+        let taken = (READERS[readers.trailing_zeros() as usize].read)(open, line);
+        readers &= readers - 1;
         if taken != Taken::No {
             return taken;
         }

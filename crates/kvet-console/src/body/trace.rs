@@ -49,7 +49,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
             if section.frames.is_empty() {
                 section.push(first, line.number);
             }
-            section.push(second, line.number);
+            section.push(*second, line.number);
         }
         None => section.push(first, line.number),
     }

@@ -247,12 +247,15 @@ impl Scanner {
         self.number += 1;
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        for piece in line::pieces(text) {
-            let clean = line::sanitize(piece);
-            line::parts(&clean, |part| {
+        let mut read = |clean: &str| {
+            line::parts(clean, |part| {
                 let line = Line { number: self.number, start, end: self.offset, part };
                 self.message(&line, &block[..at]);
             });
+        };
+        match line::clean(text) {
+            Some(clean) => read(clean),
+            None => line::pieces(text).for_each(|piece| read(&line::sanitize(piece))),
         }
         // A piece of a line that never ends is no line.
         if !raw.ends_with(b"\n") && raw.len() == MAX_LINE {
@@ -264,11 +267,11 @@ impl Scanner {
     fn message(&mut self, line: &Line<'_>, before: &[u8]) {
         let here = self.stream_of(line);
         // Most lines of a report are frames, and nothing else.
-        let in_trace = here.is_some_and(|i| {
+        let is_frame = here.is_some_and(|i| {
             let open = &mut self.open[i];
-            !open.ended && !open.preamble && open.section().in_trace
+            !open.preamble && body::may_be_frame(open, line.text())
         });
-        if !(in_trace && body::trace::looks_like_frame(line.text())) {
+        if !is_frame {
             let families = ANCHORS.families(line.text());
             if families.is_some() {
                 self.note_boot(line, before);

@@ -169,7 +169,7 @@ pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
 /// ```
 pub fn clean_line(raw: &[u8]) -> String {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
-    let raw = &raw[..raw.len().min(MAX_LINE)];
+    let raw = &prefix::json::message(&raw[..raw.len().min(MAX_LINE)]);
     let mut out = String::new();
     for piece in pieces(raw) {
         parts(&sanitize(piece), |part| {
@@ -190,8 +190,9 @@ pub(crate) fn pieces(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
         let bytes = rest?;
-        let cut = memchr::memchr2_iter(b'\r', 0x1b, bytes).find_map(|at| match &bytes[at..] {
-            [b'\r', ..] => Some((at, 1)),
+        let cut = memchr::memchr3_iter(b'\n', b'\r', 0x1b, bytes).find_map(|at| match &bytes[at..] {
+            // A line feed that was wrapped up in JSON.
+            [b'\r' | b'\n', ..] => Some((at, 1)),
             [0x1b, b'c', ..] => Some((at, 2)),
             [0x1b, b'[', b'2', b'J', ..] => Some((at, 4)),
             _ => None,

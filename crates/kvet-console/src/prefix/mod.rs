@@ -4,6 +4,7 @@ pub(crate) mod android;
 pub(crate) mod collector;
 pub(crate) mod dmesg;
 pub(crate) mod html;
+pub(crate) mod json;
 pub(crate) mod level;
 pub(crate) mod printk;
 pub(crate) mod pstore;

@@ -16,6 +16,7 @@ use crate::boot::Going;
 use crate::family::{self, Family, Start, Sure};
 use crate::line::{self, Line, MAX_LINE, Origin, Part};
 use crate::open::{Open, Role, Taken};
+use crate::prefix::json;
 use crate::prefix::pstore::{self, Dump};
 use crate::relate::{self, Relation};
 use crate::report::{Event, Kind, Log, Phase, Report};
@@ -253,6 +254,7 @@ impl Scanner {
                 self.message(&line, &block[..at]);
             });
         };
+        let text = &*json::message(text);
         match line::clean(text) {
             Some(clean) => read(clean),
             None => line::pieces(text).for_each(|piece| read(&line::sanitize(piece))),

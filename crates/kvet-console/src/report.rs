@@ -3,6 +3,7 @@
 //! Every text is the log's own, without time stamp, prefix and quoting, and must not be sent raw to a terminal.
 //! A field that the log does not give is `None` or empty; nothing is guessed here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -251,7 +252,7 @@ pub struct Frame {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Register {
     /// The name in lower case as the architecture's manual has it: `rax`, `cr2`, `x29`, `sp`, `pstate`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The value; `None` where the log hides it (`xxxxxxxx`, cut).
     pub value: Option<u64>,
 }

@@ -29,7 +29,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
             if name == "BADV" {
                 open.report.trap.get_or_insert_with(Trap::default).address.get_or_insert(value);
             }
-            open.section().set_register(&name.to_ascii_lowercase(), Some(value));
+            open.section().set_register(name.to_ascii_lowercase(), Some(value));
             return Taken::Registers;
         }
         return Taken::No;
@@ -50,7 +50,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     open.report.arch.get_or_insert(Arch::Loongarch);
     for (name, value) in given {
-        open.section().set_register(name, Some(value));
+        open.section().set_register(name.to_owned(), Some(value));
     }
     Taken::Registers
 }

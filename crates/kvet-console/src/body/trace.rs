@@ -13,10 +13,7 @@ pub(crate) fn looks_like_frame(text: &str) -> bool {
         return false;
     }
     let Some(space) = bytes[..plus].iter().rposition(|b| *b == b' ') else { return true };
-    match &bytes[..space] {
-        [] | [.., b']' | b' '] | [b'?'] | [.., b' ', b'?'] => true,
-        _ => false,
-    }
+    matches!(&bytes[..space], [] | [.., b']' | b' '] | [b'?'] | [.., b' ', b'?'])
 }
 
 /// Reads a frame, `<IRQ>` and its kin, or both on one line.

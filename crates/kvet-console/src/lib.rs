@@ -20,8 +20,8 @@ pub use line::{clean_line, lines};
 pub use scan::Scanner;
 
 pub use report::{
-    Arch, Boot, Code, CpuContext, Ending, Event, Fault, Frame, Kind, Log, Object, Phase, Register, Report,
-    Span, Trace, Trap,
+    Arch, Boot, Code, CpuContext, Ending, Event, Fault, Frame, Kind, Log, Name, Object, Phase, Register,
+    Report, Span, Trace, Trap,
 };
 
 /// Reads a whole log.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::prefix;
+use crate::text::trim;
 
 /// Who printed a message, `CONFIG_PRINTK_CALLER`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -83,6 +84,13 @@ pub(crate) fn sanitize(raw: &[u8]) -> Cow<'_, str> {
     text
 }
 
+/// A line that needs no cleaning, as nearly all do: no control, and no character entity of a mail archive.
+pub(crate) fn clean(raw: &[u8]) -> Option<&str> {
+    let dirty =
+        raw.iter().fold(false, |any, &b| any | ((b < 0x20) & (b != b'\t')) | (b == 0x7f) | (b == b'&'));
+    if dirty { None } else { std::str::from_utf8(raw).ok() }
+}
+
 fn without_controls(raw: &[u8]) -> String {
     let mut out = Vec::with_capacity(raw.len());
     let mut i = 0;
@@ -124,14 +132,18 @@ fn escape_length(s: &[u8]) -> usize {
 pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
     let (quote, body) = prefix::quote::strip(line);
     let width = body.len();
-    let mut rest = prefix::strip_collector(body);
+    let mut rest = body;
     let mut first = true;
     // Each round takes one message; a stamp further on begins the next one.
     while first || !rest.is_empty() {
-        let here = prefix::strip(rest);
+        let here = match prefix::stamped(rest) {
+            Some(here) => here,
+            None if first => prefix::strip(prefix::strip_collector(rest)),
+            None => prefix::strip(rest),
+        };
         let next = prefix::printk::next_stamp(here.text);
         let (text, tail) = here.text.split_at(next.unwrap_or(here.text.len()));
-        let text = text.trim();
+        let text = trim(text);
         if (first || !text.is_empty()) && !(text.is_empty() && next.is_some()) {
             give(Part {
                 text,
@@ -157,7 +169,7 @@ pub(crate) fn parts<'a>(line: &'a str, mut give: impl FnMut(Part<'a>)) {
 /// ```
 pub fn clean_line(raw: &[u8]) -> String {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
-    let raw = &raw[..raw.len().min(MAX_LINE)];
+    let raw = &prefix::json::message(&raw[..raw.len().min(MAX_LINE)]);
     let mut out = String::new();
     for piece in pieces(raw) {
         parts(&sanitize(piece), |part| {
@@ -178,8 +190,9 @@ pub(crate) fn pieces(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
         let bytes = rest?;
-        let cut = memchr::memchr2_iter(b'\r', 0x1b, bytes).find_map(|at| match &bytes[at..] {
-            [b'\r', ..] => Some((at, 1)),
+        let cut = memchr::memchr3_iter(b'\n', b'\r', 0x1b, bytes).find_map(|at| match &bytes[at..] {
+            // A line feed that was wrapped up in JSON.
+            [b'\r' | b'\n', ..] => Some((at, 1)),
             [0x1b, b'c', ..] => Some((at, 2)),
             [0x1b, b'[', b'2', b'J', ..] => Some((at, 4)),
             _ => None,

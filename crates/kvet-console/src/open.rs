@@ -1,5 +1,7 @@
 //! A report that is being read: its fields so far, and the traces found in it, of which one becomes the report's own.
 
+use std::borrow::Cow;
+
 use crate::family::Family;
 use crate::line::{Caller, Line};
 use crate::report::{Code, CpuContext, Frame, Kind, Register, Report, Trace};
@@ -82,7 +84,8 @@ impl Section {
     }
 
     /// Sets a register, or sets it anew when a wrapped line is read again.
-    pub fn set_register(&mut self, name: &str, value: Option<u64>) {
+    pub fn set_register(&mut self, name: impl Into<Cow<'static, str>>, value: Option<u64>) {
+        let name = name.into();
         if self.foreign_registers {
             return;
         }
@@ -93,7 +96,7 @@ impl Section {
             return;
         }
         if self.registers.len() < MAX_REGISTERS {
-            self.registers.push(Register { name: name.to_owned(), value });
+            self.registers.push(Register { name, value });
         }
     }
 

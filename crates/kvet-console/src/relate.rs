@@ -299,7 +299,7 @@ pub(crate) fn settle_phase(report: &mut Report) {
             before.iter().rev().filter(|f| f.reliable).find(real).or_else(|| before.iter().rev().find(real));
         // A module's initcall runs when user space loads it.
         if inner.is_some_and(|f| f.module.is_none()) && (has("kernel_init") || has("kernel_init_freeable")) {
-            report.phase = Phase::Initcall(inner.map(|f| f.function.clone()));
+            report.phase = Phase::Initcall(inner.map(|f| f.function.to_string()));
         }
     } else if report.phase == Phase::Unknown {
         if has("__apply_alternatives_multi_stop")

@@ -3,7 +3,10 @@
 //! Every text is the log's own, without time stamp, prefix and quoting, and must not be sent raw to a terminal.
 //! A field that the log does not give is `None` or empty; nothing is guessed here.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// What sort of failure a report is: the `kind` of `kvet-explain/1`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -167,13 +170,62 @@ pub enum CpuContext {
     Entry,
 }
 
+/// A name out of a log, shared by whatever bears it: a log names the same functions again and again.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Name {
+        Name(name.into())
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 /// One frame of a call trace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Frame {
     /// The function, without suffixes `.isra.0`, `.constprop.9`, `.cold`, `.llvm.123`; empty for a bare address.
-    pub function: String,
+    pub function: Name,
     /// The name as it stands in the log, suffixes included.
-    pub symbol: String,
+    pub symbol: Name,
     /// Offset into the symbol.
     pub offset: u64,
     /// kallsyms' size of the symbol (the distance to the next one), when printed.
@@ -181,7 +233,7 @@ pub struct Frame {
     /// The bare address, when printed.
     pub address: Option<u64>,
     /// The module, as `[module]` says.
-    pub module: Option<String>,
+    pub module: Option<Name>,
     /// The module's build id, when `[module buildid]` says.
     pub build_id: Option<String>,
     /// False for frames marked `?`.
@@ -200,7 +252,7 @@ pub struct Frame {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Register {
     /// The name in lower case as the architecture's manual has it: `rax`, `cr2`, `x29`, `sp`, `pstate`.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The value; `None` where the log hides it (`xxxxxxxx`, cut).
     pub value: Option<u64>,
 }
@@ -501,7 +553,7 @@ pub struct Log {
     /// Boots in the order of the log. A log that starts inside a boot has a first one without a banner.
     pub boots: Vec<Boot>,
     /// Reports in the order of the log.
-    pub reports: Vec<Report>,
+    pub reports: Vec<Arc<Report>>,
     /// Lines.
     pub lines: u64,
     /// Bytes.
@@ -525,5 +577,5 @@ pub enum Event {
         headline: String,
     },
     /// A report is complete.
-    Report(Box<Report>),
+    Report(Arc<Report>),
 }

@@ -5,9 +5,9 @@ use kvet_console::{Arch, CpuContext, Kind, Log, Phase, Report, parse};
 
 /// The one report of a log.
 fn one(log: &str) -> Report {
-    let mut parsed = parse(log.as_bytes());
+    let parsed = parse(log.as_bytes());
     assert_eq!(parsed.reports.len(), 1, "{:#?}", kinds(&parsed));
-    parsed.reports.remove(0)
+    Report::clone(&parsed.reports[0])
 }
 
 fn kinds(log: &Log) -> Vec<(Kind, &str)> {
@@ -290,7 +290,7 @@ fn arm64_others() {
     let r = one(
         "[    1.000000] Unexpected kernel BRK exception at EL1\n[    1.000001] Internal error: BRK handler: 00000000f2000001 [#1] SMP\n[    1.000002] pc : f+0x4/0x8\n",
     );
-    assert_eq!((r.kind, r.ip.unwrap().function), (Kind::Breakpoint, "f".to_owned()));
+    assert_eq!((r.kind, r.ip.unwrap().function.as_str()), (Kind::Breakpoint, "f"));
 }
 
 #[test]

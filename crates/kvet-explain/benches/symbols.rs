@@ -28,7 +28,7 @@ fn frames(path: &Path, count: usize) -> Vec<Frame> {
     let functions: Vec<_> = all.collect();
     let picked = (0..count).map(|i| &functions[i * functions.len() / count]);
     let frame = |name: &str, offset: u64, printed: String| Frame {
-        symbol: name.to_owned(),
+        symbol: name.into(),
         offset,
         size: printed.rsplit_once("/0x").and_then(|(_, size)| u64::from_str_radix(size, 16).ok()),
         reliable: true,

@@ -353,7 +353,7 @@ mod tests {
                 Seed {
                     culprit: fault::culprit(&report),
                     inferred: crate::infer::is_int3_loop(&report),
-                    report,
+                    report: report.into(),
                 }
             })
             .collect();

@@ -1,5 +1,7 @@
 //! A report with its meaning.
 
+use std::sync::Arc;
+
 use kvet_console::{Phase, Report};
 
 use crate::symbols::Resolved;
@@ -65,7 +67,7 @@ impl Diagnosis {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Explained {
     /// What stands in the log.
-    pub report: Report,
+    pub report: Arc<Report>,
     /// Built from what other reports' traces show: the log has no headline of its own for it.
     pub inferred: bool,
     /// One line that names kind and function, for people and trackers.

@@ -24,7 +24,10 @@ pub struct Culprit {
 
 impl Culprit {
     fn of(frame: &Frame) -> Culprit {
-        Culprit { function: helpers::neutral(name(frame)).to_owned(), module: frame.module.clone() }
+        Culprit {
+            function: helpers::neutral(name(frame)).to_owned(),
+            module: frame.module.as_ref().map(ToString::to_string),
+        }
     }
 
     fn named(function: &str) -> Culprit {
@@ -222,7 +225,10 @@ fn work_of<'a>(frames: impl Iterator<Item = &'a Frame>) -> Option<Culprit> {
                 waits_for_cpu = None;
                 continue;
             }
-            return Some(Culprit { module: waiting.module.clone(), ..Culprit::named("smp_call_function") });
+            return Some(Culprit {
+                module: waiting.module.as_ref().map(ToString::to_string),
+                ..Culprit::named("smp_call_function")
+            });
         }
         if helpers::is_anchor(function) {
             match own {

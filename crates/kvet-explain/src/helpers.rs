@@ -81,7 +81,7 @@ const HELPERS: &[(Reason, &[&str])] = &[
             "print_deadlock_bug*", "print_bad_irq_dependency*", "print_*_bug", "usercopy_abort",
             "usercopy_warn", "copy_overflow", "__copy_overflow", "check_copy_size", "__bad_copy*", "report_usercopy", "__check_object_size*", "__check_heap_object", "check_heap_object*",
             "check_stack_object", "check_kernel_text_object", "check_bogus_address", "handle_stack_overflow",
-            "handle_bad_stack", "__bad_stack", "bad_stack", "panic_bad_stack", "__stack_chk_fail", "print_hex_dump*",
+            "handle_bad_stack", "kernel_stack_overflow", "__bad_stack", "bad_stack", "panic_bad_stack", "__stack_chk_fail", "print_hex_dump*",
             "sysdump_*", "debug_print_object", "spin_dump", "spin_bug", "rwlock_bug*", "do_oops*", "_exception*",
             "exception_common", "ist_*", "math_error", "__schedule_bug", "___might_sleep", "__might_sleep", "__might_resched", "__cant_sleep*", "__cant_migrate*",
             "__might_fault", "might_fault", "might_sleep*", "check_preemption_disabled", "debug_smp_processor_id",

@@ -156,6 +156,10 @@ struct Interrupted {
 
 /// The `RIP:` and `Code:` that follow `asm_exc_int3` in a backtrace.
 fn interrupted(stall: &Report, context: &Context<'_>) -> Option<Interrupted> {
+    // Nearly no stall has one: its lines need not be cleaned to know that.
+    if !context.text.holds(&stall.span, "int3+") {
+        return None;
+    }
     let lines: Vec<(u64, String)> = context.text.lines(&stall.span).collect();
     let at = lines.iter().position(|(_, text)| {
         let text = text.trim_start_matches("? ");
@@ -200,8 +204,8 @@ fn frame(text: &str, line: u64) -> Option<Frame> {
     let (function, rest) = text.split_whitespace().next()?.split_once("+0x")?;
     let (offset, size) = rest.split_once("/0x").unwrap_or((rest, ""));
     Some(Frame {
-        function: function.to_owned(),
-        symbol: function.to_owned(),
+        function: function.into(),
+        symbol: function.into(),
         offset: u64::from_str_radix(offset, 16).ok()?,
         size: u64::from_str_radix(size, 16).ok(),
         reliable: true,
@@ -270,7 +274,7 @@ mod tests {
     fn stall(text: &str) -> Log {
         let mut stall = report(Kind::RcuStall);
         stall.span = Span { start: 0, end: text.len() as u64, first_line: 1, last_line: 8 };
-        Log { reports: vec![stall], ..Log::default() }
+        Log { reports: vec![stall.into()], ..Log::default() }
     }
 
     #[test]
@@ -327,7 +331,7 @@ mod tests {
         ended.boots[0].ending = Ending::Shutdown;
         assert_eq!(kinds(&ended), []);
         let mut told = boot(Phase::Early, true);
-        told.reports.push(report(Kind::Panic));
+        told.reports.push(report(Kind::Panic).into());
         assert_eq!(kinds(&told), []);
     }
 }

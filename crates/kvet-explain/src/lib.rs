@@ -24,6 +24,7 @@ mod text;
 mod title;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kvet_console::{Log, Report};
 
@@ -79,7 +80,7 @@ pub fn explain(log: &Log, context: &Context<'_>) -> Vec<Explained> {
 
 /// A report with what is needed to order it.
 pub(crate) struct Seed {
-    pub report: Report,
+    pub report: Arc<Report>,
     pub inferred: bool,
     pub culprit: Option<Culprit>,
 }
@@ -87,7 +88,7 @@ pub(crate) struct Seed {
 fn seeds(log: &Log, context: &Context<'_>) -> Vec<Seed> {
     let inferred = infer::reports(log, context);
     let told = log.reports.iter().cloned().map(|report| (report, false));
-    let seeds = told.chain(inferred.into_iter().map(|report| (report, true)));
+    let seeds = told.chain(inferred.into_iter().map(|report| (Arc::new(report), true)));
     let mut seeds: Vec<Seed> = seeds
         .map(|(report, inferred)| {
             let culprit = fault::culprit(&report);
@@ -151,6 +152,6 @@ pub fn same_kernel(log: &Log, explained: &[Explained], symbols: &Symbolizer<'_>)
         let found = by_place.get(&report.span.start).and_then(|one| one.resolved.clone());
         found.unwrap_or_default()
     };
-    let resolved: Vec<Resolved> = log.reports.iter().map(of).collect();
+    let resolved: Vec<Resolved> = log.reports.iter().map(|report| of(report)).collect();
     symbols.same_kernel(log, &resolved)
 }

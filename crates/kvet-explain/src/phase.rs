@@ -38,7 +38,7 @@ pub fn phase(report: &Report) -> Phase {
     }
     let marked = frames()
         .rev()
-        .find_map(|frame| MARKS.iter().find(|(name, _)| *name == frame.function).map(|(_, phase)| phase()));
+        .find_map(|frame| MARKS.iter().find(|(name, _)| frame.function == *name).map(|(_, phase)| phase()));
     // start_kernel is in every trace of the first task until user space: it says the least.
     match (marked, &report.phase) {
         (Some(Phase::Early), known) if *known != Phase::Unknown => {
@@ -54,7 +54,7 @@ fn inner_mark(report: &Report) -> Option<Phase> {
     let frames = report.ip.iter().chain(report.lr.iter()).chain(&report.frames);
     frames
         .filter(|frame| frame.function != "start_kernel")
-        .find_map(|frame| MARKS.iter().find(|(name, _)| *name == frame.function).map(|(_, phase)| phase()))
+        .find_map(|frame| MARKS.iter().find(|(name, _)| frame.function == *name).map(|(_, phase)| phase()))
 }
 
 fn initcall(frames: &[Frame]) -> Option<String> {

@@ -5,8 +5,8 @@ use kvet_console::{Frame, Kind, Report};
 /// A reliable frame of a function.
 pub fn frame(function: &str) -> Frame {
     Frame {
-        function: function.to_owned(),
-        symbol: function.to_owned(),
+        function: function.into(),
+        symbol: function.into(),
         offset: 0x10,
         size: Some(0x100),
         reliable: true,

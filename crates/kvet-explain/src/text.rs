@@ -20,12 +20,23 @@ impl<'a> Text<'a> {
         numbers.zip(lines).map(|(number, line)| (number, clean(line)))
     }
 
-    /// The first line of a span that holds a text.
-    pub fn find_in(self, span: &Span, needle: &str) -> Option<(u64, String)> {
+    /// Whether the raw bytes of a span hold a text.
+    pub fn holds(self, span: &Span, needle: &str) -> bool {
+        self.place(span, needle).is_some()
+    }
+
+    /// Where a span begins, and where in the log the first text of it stands.
+    fn place(self, span: &Span, needle: &str) -> Option<(usize, usize)> {
         let len = self.0.len() as u64;
         let start = usize::try_from(span.start.min(len)).ok()?;
         let end = usize::try_from(span.end.min(len)).ok()?.max(start);
-        let at = start + memchr::memmem::find(&self.0[start..end], needle.as_bytes())?;
+        let at = memchr::memmem::find(&self.0[start..end], needle.as_bytes())?;
+        Some((start, start + at))
+    }
+
+    /// The first line of a span that holds a text.
+    pub fn find_in(self, span: &Span, needle: &str) -> Option<(u64, String)> {
+        let (start, at) = self.place(span, needle)?;
         let number = span.first_line + memchr::memchr_iter(b'\n', &self.0[start..at]).count() as u64;
         Some((number, clean(self.line_around(at))))
     }

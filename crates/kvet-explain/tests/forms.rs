@@ -43,7 +43,26 @@ const DRESSES: &[Dress] = &[
     ("quoted twice", |n, line| format!("> > [   12.{:06}] {line}", 345_000 + n)),
     ("carriage returns", |n, line| format!("[   12.{:06}] {line}\r", 345_000 + n)),
     ("netconsole", |n, line| format!("4,{},{},-;{line}", 1000 + n, 12_345_000 + n)),
+    ("LAVA", |n, line| {
+        format!(
+            r#"- {{"dt": "2024-02-20T10:11:12.{n:06}", "lvl": "target", "msg": {}}}"#,
+            json(&stamped(n, line))
+        )
+    }),
+    ("lines of JSON", |n, line| {
+        format!(r#"{{"ts":"2024-02-20T10:11:12.{n:06}","msg":{},"level":"info"}}"#, json(&stamped(n, line)))
+    }),
 ];
+
+fn stamped(n: usize, line: &str) -> String {
+    format!("[   12.{:06}] {line}\r", 345_000 + n)
+}
+
+/// A string of JSON.
+fn json(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\t', "\\t").replace('\r', "\\r");
+    format!("\"{escaped}\"")
+}
 
 fn dressed(words: &str, dress: fn(usize, &str) -> String) -> String {
     words.lines().enumerate().map(|(n, line)| dress(n, line) + "\n").collect()

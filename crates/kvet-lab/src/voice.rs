@@ -330,7 +330,7 @@ fn said(explained: Explained, cause: Option<usize>) -> Said {
     Said {
         kind: explained.report.kind.as_str().to_owned(),
         title: explained.title,
-        headline: explained.report.headline,
+        headline: explained.report.headline.clone(),
         function: explained.function,
         signature: explained.signature,
         failure: is_failure(explained.report.kind) || explained.report.panic.is_some(),

@@ -53,7 +53,7 @@ fn registers(open: &mut Open, text: &str) -> Taken {
         return Taken::Mark;
     }
     for (name, value) in given {
-        open.section().set_register(&name, value);
+        open.section().set_register(name, value);
     }
     Taken::Registers
 }

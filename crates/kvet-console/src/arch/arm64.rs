@@ -82,7 +82,7 @@ fn registers(open: &mut Open, text: &str) -> Taken {
         if numbered(&name) || name == "pstate" {
             arch = Some(Arch::Arm64);
         }
-        section.set_register(&name, value);
+        section.set_register(name, value);
     }
     if let Some(arch) = arch {
         open.report.arch.get_or_insert(arch);

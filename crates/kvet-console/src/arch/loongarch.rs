@@ -4,12 +4,13 @@ use crate::body::frame::{self, Place};
 use crate::line::Line;
 use crate::open::{Open, Taken};
 use crate::report::{Arch, Trap};
-use crate::text::{hex, take_hex};
+use crate::text::{find, hex, take_hex};
 
 /// Reads loongarch's lines.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     let text = line.text();
-    if let Some((name, rest)) = text.split_once(": ") {
+    if let Some(at) = find(text, ": ") {
+        let (name, rest) = (&text[..at], &text[at + 2..]);
         let is_pc = name == "ERA";
         if is_pc || name == "ra" {
             let Some((value, place)) = take_hex(rest.trim_start()) else { return Taken::No };
@@ -28,7 +29,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
             if name == "BADV" {
                 open.report.trap.get_or_insert_with(Trap::default).address.get_or_insert(value);
             }
-            open.section().set_register(&name.to_ascii_lowercase(), Some(value));
+            open.section().set_register(name.to_ascii_lowercase(), Some(value));
             return Taken::Registers;
         }
         return Taken::No;
@@ -49,7 +50,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     open.report.arch.get_or_insert(Arch::Loongarch);
     for (name, value) in given {
-        open.section().set_register(name, Some(value));
+        open.section().set_register(name.to_owned(), Some(value));
     }
     Taken::Registers
 }

@@ -14,7 +14,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         let Ok(number) = number.trim().parse::<u8>() else { return Taken::No };
         open.report.arch.get_or_insert(Arch::Mips);
         for (i, value) in (number..32).zip(values.split_ascii_whitespace()) {
-            open.section().set_register(&format!("${i}"), hex(value));
+            open.section().set_register(format!("${i}"), hex(value));
         }
         return Taken::Registers;
     }
@@ -38,6 +38,6 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if name == "BadVA" {
         open.report.trap.get_or_insert_with(Trap::default).address.get_or_insert(value);
     }
-    open.section().set_register(&name.to_ascii_lowercase(), Some(value));
+    open.section().set_register(name.to_ascii_lowercase(), Some(value));
     Taken::Registers
 }

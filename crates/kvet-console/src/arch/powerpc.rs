@@ -100,7 +100,7 @@ fn registers(open: &mut Open, text: &str) -> Taken {
             _ => {}
         }
         let name = if name == "NIP" { "pc".to_owned() } else { name.to_ascii_lowercase() };
-        open.section().set_register(&name, Some(value));
+        open.section().set_register(name, Some(value));
     }
     Taken::Registers
 }
@@ -111,7 +111,7 @@ fn general(open: &mut Open, text: &str) -> Taken {
     let Ok(first) = first.parse::<u8>() else { return Taken::No };
     open.report.arch.get_or_insert(Arch::Powerpc);
     for (i, value) in (first..32).zip(values.split_ascii_whitespace()) {
-        open.section().set_register(&format!("r{i}"), hex(value));
+        open.section().set_register(format!("r{i}"), hex(value));
     }
     Taken::Registers
 }

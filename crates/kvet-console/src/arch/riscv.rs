@@ -61,7 +61,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
                 }
             }
         }
-        open.section().set_register(&name, value);
+        open.section().set_register(name, value);
     }
     Taken::Registers
 }

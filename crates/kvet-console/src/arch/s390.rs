@@ -13,7 +13,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         open.report.arch.get_or_insert(Arch::S390);
         let section = open.section();
         for (name, word) in ["psw_mask", "psw_addr"].iter().zip(rest.split_ascii_whitespace()) {
-            section.set_register(name, hex(word));
+            section.set_register(*name, hex(word));
         }
         if section.ip.is_none() {
             section.ip = after(rest, "(").and_then(frame::at_start).map(|mut f| {
@@ -64,7 +64,7 @@ fn general(open: &mut Open, values: &str) -> Taken {
     let section = open.section();
     let have = section.registers.iter().filter(|r| r.name.starts_with('r')).count();
     for (i, value) in (have..16).zip(values.split_ascii_whitespace()) {
-        section.set_register(&format!("r{i}"), hex(value));
+        section.set_register(format!("r{i}"), hex(value));
     }
     Taken::Registers
 }

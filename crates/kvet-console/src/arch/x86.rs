@@ -7,17 +7,62 @@ use crate::open::{Open, Taken};
 use crate::report::{Arch, CpuContext, Frame, Report, Trap};
 use crate::text::{after, hex, take_hex};
 
-const REGISTERS: [&str; 46] = [
-    "RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "RSP", "R08", "R09", "R10", "R11", "R12", "R13", "R14",
-    "R15", "FS", "GS", "knlGS", "CS", "DS", "ES", "SS", "CR0", "CR2", "CR3", "CR4", "DR0", "DR1", "DR2",
-    "DR3", "DR6", "DR7", "PKRU", "EFLAGS", "RFLAGS", "ORIG_RAX", "EAX", "EBX", "ECX", "EDX", "ESI", "EDI",
-    "EBP", "ESP", "ORIG_EAX",
-];
+/// The manual's name, in lower case, of a register as the kernel prints it.
+fn register(printed: &str) -> Option<&'static str> {
+    Some(match printed {
+        "RAX" => "rax",
+        "RBX" => "rbx",
+        "RCX" => "rcx",
+        "RDX" => "rdx",
+        "RSI" => "rsi",
+        "RDI" => "rdi",
+        "RBP" => "rbp",
+        "RSP" => "rsp",
+        "R08" => "r8",
+        "R09" => "r9",
+        "R10" => "r10",
+        "R11" => "r11",
+        "R12" => "r12",
+        "R13" => "r13",
+        "R14" => "r14",
+        "R15" => "r15",
+        "FS" => "fs",
+        "GS" => "gs",
+        "knlGS" => "kernel_gs",
+        "CS" => "cs",
+        "DS" => "ds",
+        "ES" => "es",
+        "SS" => "ss",
+        "CR0" => "cr0",
+        "CR2" => "cr2",
+        "CR3" => "cr3",
+        "CR4" => "cr4",
+        "DR0" => "dr0",
+        "DR1" => "dr1",
+        "DR2" => "dr2",
+        "DR3" => "dr3",
+        "DR6" => "dr6",
+        "DR7" => "dr7",
+        "PKRU" => "pkru",
+        "EFLAGS" | "RFLAGS" => "eflags",
+        "ORIG_RAX" => "orig_rax",
+        "EAX" => "eax",
+        "EBX" => "ebx",
+        "ECX" => "ecx",
+        "EDX" => "edx",
+        "ESI" => "esi",
+        "EDI" => "edi",
+        "EBP" => "ebp",
+        "ESP" => "esp",
+        "ORIG_EAX" => "orig_eax",
+        _ => return None,
+    })
+}
 
 /// Whether a line is one of the register dump.
 pub(crate) fn is_registers(text: &str) -> bool {
     let Some(colon) = text.bytes().take(9).position(|b| b == b':') else { return false };
-    REGISTERS.contains(&&text[..colon]) && text[colon + 1..].starts_with(' ')
+    register(&text[..colon]).is_some() && text[colon + 1..].starts_with(' ')
 }
 
 /// Reads x86's lines.
@@ -126,31 +171,20 @@ fn registers(open: &mut Open, text: &str) {
     let section = open.section();
     for _ in 0..8 {
         let Some(colon) = rest.find(':') else { break };
-        let name = rest[..colon].trim();
-        if !REGISTERS.contains(&name) {
-            break;
-        }
+        let Some(name) = register(rest[..colon].trim()) else { break };
         let mut body = rest[colon + 1..].trim_start();
         // `0018:ffff`: selector and value.
         if body.as_bytes().get(4) == Some(&b':') && body.get(..4).and_then(hex).is_some() {
             body = &body[5..];
         }
-        let lower = name.to_ascii_lowercase();
-        let lower = match lower.as_str() {
-            "r08" => "r8",
-            "r09" => "r9",
-            "rflags" => "eflags",
-            "knlgs" => "kernel_gs",
-            other => other,
-        };
         match take_hex(body) {
             Some((value, r)) => {
-                section.set_register(lower, Some(value));
+                section.set_register(name, Some(value));
                 // `(0000)`: the selector.
                 rest = r.strip_prefix('(').and_then(|r| r.split_once(')')).map_or(r, |r| r.1);
             }
             None => {
-                section.set_register(lower, None);
+                section.set_register(name, None);
                 rest = body.split_once(' ').map_or("", |r| r.1);
             }
         }

@@ -1,6 +1,6 @@
 //! One line of a call trace, in the forms that kernels since 2.6 print, of every architecture.
 
-use crate::report::Frame;
+use crate::report::{Frame, Name};
 use crate::text::{after, hex, take_dec, take_hex};
 
 /// How certain a line without `+0x` may be taken as a frame.
@@ -13,9 +13,12 @@ pub(crate) enum Place {
 }
 
 /// The frames of a line (arm's old form holds two), innermost first.
-pub(crate) fn parse(text: &str, place: Place) -> Option<(Frame, Option<Frame>)> {
+pub(crate) fn parse(text: &str, place: Place) -> Option<(Frame, Option<Box<Frame>>)> {
     if text.len() > 1024 {
         return None;
+    }
+    if let Some(frame) = plain(text) {
+        return Some((frame, None));
     }
     if let Some(pair) = arm_from(text) {
         return Some(pair);
@@ -34,6 +37,30 @@ pub(crate) fn parse(text: &str, place: Place) -> Option<(Frame, Option<Frame>)> 
     frame.address = frame.address.or(address);
     frame.reliable &= !(unreliable || parenthesised);
     Some((frame, None))
+}
+
+/// `f+0x1/0x2`, with `? ` in front and ` [module]` behind: nearly all frames, read at once.
+fn plain(text: &str) -> Option<Frame> {
+    let (reliable, rest) = match text.strip_prefix("? ") {
+        Some(rest) => (false, rest),
+        None => (true, text),
+    };
+    let plus = rest.bytes().position(|b| !is_name_byte(b)).filter(|plus| (1..=512).contains(plus))?;
+    if rest.starts_with('.') {
+        return None;
+    }
+    let (offset, tail) = take_hex(rest[plus..].strip_prefix('+').filter(|r| r.starts_with("0x"))?)?;
+    let (size, tail) = take_hex(tail.strip_prefix('/').filter(|r| r.starts_with("0x"))?)?;
+    let module = match tail.strip_prefix(" [") {
+        Some(module) => Some(module.strip_suffix(']').filter(|m| is_module(m) && *m != "inline")?),
+        None if tail.is_empty() => None,
+        None => return None,
+    };
+    let mut frame = named(&rest[..plus]);
+    frame.reliable = reliable;
+    (frame.offset, frame.size) = (offset, Some(size));
+    frame.module = module.map(Name::from);
+    Some(frame)
 }
 
 /// Bracketed addresses at the start of a line; powerpc prints the stack pointer first: the last one counts.
@@ -89,11 +116,24 @@ fn symbol(text: &str, place: Place, with_address: bool) -> Option<Frame> {
 
 /// A frame of a name, its suffixes taken off.
 pub(crate) fn named(name: &str) -> Frame {
+    let symbol = Name::from(name);
+    let function = match without_suffix(name) {
+        whole if whole.len() == name.len() => symbol.clone(),
+        stem => Name::from(stem),
+    };
     Frame {
-        function: without_suffix(name).to_owned(),
-        symbol: name.to_owned(),
+        function,
+        symbol,
+        offset: 0,
+        size: None,
+        address: None,
+        module: None,
+        build_id: None,
         reliable: true,
-        ..Frame::default()
+        inlined: false,
+        source: None,
+        context: None,
+        line: 0,
     }
 }
 
@@ -181,7 +221,7 @@ fn tail(mut rest: &str, frame: &mut Frame, in_trace: bool) -> bool {
 fn set_module(word: &str, frame: &mut Frame) {
     let mut words = word.split(' ');
     let Some(module) = words.next().filter(|m| is_module(m)) else { return };
-    frame.module = Some(module.to_owned());
+    frame.module = Some(Name::from(module));
     frame.build_id = words.next().filter(|b| hex_string(b)).map(str::to_owned);
 }
 
@@ -225,7 +265,7 @@ fn before_space(s: &str) -> &str {
 }
 
 /// arm: `[<c0101010>] (f) from [<c0202020>] (g+0x6c/0x120)`, and since 5.18 `f from g+0x6c/0x120`.
-fn arm_from(text: &str) -> Option<(Frame, Option<Frame>)> {
+fn arm_from(text: &str) -> Option<(Frame, Option<Box<Frame>>)> {
     let at = memchr::memmem::find(text.as_bytes(), b" from ")?;
     let (left, right) = (&text[..at], &text[at + 6..]);
     let (inner_address, left) = addresses(left);
@@ -240,7 +280,23 @@ fn arm_from(text: &str) -> Option<(Frame, Option<Frame>)> {
     let mut caller = strip(right)?;
     callee.address = inner_address;
     caller.address = address;
-    (caller.size.is_some() || caller.offset != 0 || address.is_some()).then_some((callee, Some(caller)))
+    (caller.size.is_some() || caller.offset != 0 || address.is_some())
+        .then(|| (callee, Some(Box::new(caller))))
+}
+
+/// Whether a byte can be part of a C symbol's name, or of what compilers append to one.
+fn is_name_byte(byte: u8) -> bool {
+    const NAME: [bool; 256] = {
+        let mut name = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            let b = byte as u8;
+            name[byte] = b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$');
+            byte += 1;
+        }
+        name
+    };
+    NAME[usize::from(byte)]
 }
 
 /// Whether a word can be a symbol's name: C's, mangled, or Rust's demangled one.
@@ -249,7 +305,7 @@ pub(crate) fn is_symbol(name: &str) -> bool {
     if b.is_empty() || b.len() > 512 {
         return false;
     }
-    if b.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'$')) {
+    if b.iter().all(|b| is_name_byte(*b)) {
         return true;
     }
     // `<T as kernel::X>::f`, `core::fmt::write`, `kernel::f::<u8>`: parts in balance, no sentence.
@@ -261,12 +317,9 @@ pub(crate) fn is_symbol(name: &str) -> bool {
 
 /// A function's name without what compilers append to it.
 pub(crate) fn without_suffix(name: &str) -> &str {
-    if name.contains("::") {
-        return name;
-    }
     match name.bytes().skip(1).position(|b| b == b'.') {
-        Some(at) => &name[..=at],
-        None => name,
+        Some(at) if !name.contains("::") => &name[..=at],
+        _ => name,
     }
 }
 

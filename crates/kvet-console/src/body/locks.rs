@@ -2,7 +2,7 @@
 
 use crate::line::Line;
 use crate::open::{MAX_TEXT, Open, Taken};
-use crate::text::{clip, take_dec};
+use crate::text::{before, clip, contains, take_dec};
 
 /// Locks kept of one report.
 const MAX_LOCKS: usize = 256;
@@ -20,13 +20,11 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         }
         return Taken::Facts;
     }
-    if memchr::memmem::find(text.as_bytes(), b" held by ").is_some()
-        || text == "Showing all locks held in the system:"
-    {
-        let head = text.split(' ').next().unwrap_or("");
-        if head == "no" || head == "Showing" || take_dec(head).is_some_and(|d| d.1.is_empty()) {
-            return Taken::Mark;
-        }
-    }
-    Taken::No
+    // `no locks held by`, `2 locks held by`, `Showing all locks held in the system:`.
+    let head = before(text, " ");
+    let counted = || head == "no" || take_dec(head).is_some_and(|d| d.1.is_empty());
+    let held = counted() && contains(text, " held by ")
+        || head == "Showing"
+            && (text == "Showing all locks held in the system:" || contains(text, " held by "));
+    if held { Taken::Mark } else { Taken::No }
 }

@@ -14,27 +14,52 @@ use crate::line::Line;
 use crate::open::{Open, Taken};
 
 /// Reads one line into an open report.
-type Reader = fn(&mut Open, &Line<'_>) -> Taken;
+struct Reader {
+    /// First bytes of the lines that it may know; empty when any may.
+    first: &'static [u8],
+    read: fn(&mut Open, &Line<'_>) -> Taken,
+}
 
 /// In the order of how telling their first bytes are; a frame may look like much and comes last.
 const READERS: &[Reader] = &[
-    marks::read,
-    who::read,
-    facts::read,
-    code::read,
-    arch::x86::read,
-    arch::arm64::read,
-    arch::arm::read,
-    arch::riscv::read,
-    arch::powerpc::read,
-    arch::s390::read,
-    arch::mips::read,
-    arch::loongarch::read,
-    arch::others::read,
-    titles::read,
-    locks::read,
-    trace::read,
+    Reader { first: b"-=D(", read: marks::read },
+    Reader { first: b"CP", read: who::read },
+    Reader { first: b"HWSMTLtihs", read: facts::read },
+    Reader { first: b"C", read: code::read },
+    Reader { first: b"REIFCDPOGS#k", read: arch::x86::read },
+    Reader { first: b"plsPLxMDEFSICGOTHu[", read: arch::arm64::read },
+    Reader { first: b"rpsifFCSERabcdeABD0123456789", read: arch::arm::read },
+    Reader { first: b"ergsat", read: arch::riscv::read },
+    Reader { first: b"NLMCDRGIFB-pl", read: arch::powerpc::read },
+    Reader { first: &[], read: arch::s390::read },
+    Reader { first: b"$erHLSCBP", read: arch::mips::read },
+    Reader { first: b"EraCPBptsuf", read: arch::loongarch::read },
+    Reader { first: b"TRIPpr", read: arch::others::read },
+    Reader { first: &[], read: titles::read },
+    Reader { first: &[], read: locks::read },
+    Reader { first: &[], read: trace::read },
 ];
+
+/// For each first byte the readers that may know the line, a bit each.
+const BY_FIRST_BYTE: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut reader = 0;
+    while reader < READERS.len() {
+        let first = READERS[reader].first;
+        let mut i = 0;
+        while i < if first.is_empty() { 256 } else { first.len() } {
+            table[if first.is_empty() { i } else { first[i] as usize }] |= 1 << reader;
+            i += 1;
+        }
+        reader += 1;
+    }
+    table
+};
+
+/// Whether a line stands in a trace and looks like a frame of it, as most lines of most reports do.
+pub(crate) fn may_be_frame(open: &mut Open, text: &str) -> bool {
+    !open.ended && open.section().in_trace && trace::looks_like_frame(text)
+}
 
 /// Reads one line into an open report, and says what it was to it.
 pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
@@ -44,8 +69,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if open.ended {
         return marks::after_end(open, line);
     }
-    // Most lines of most reports are frames.
-    if open.section().in_trace && trace::looks_like_frame(line.text()) {
+    if may_be_frame(open, line.text()) {
         let taken = trace::read(open, line);
         if taken == Taken::Frame {
             return taken;
@@ -55,8 +79,10 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
     if taken != Taken::No {
         return taken;
     }
-    for reader in READERS {
-        let taken = reader(open, line);
+    let mut readers = BY_FIRST_BYTE[usize::from(line.text().as_bytes()[0])];
+    while readers != 0 {
+        let taken = (READERS[readers.trailing_zeros() as usize].read)(open, line);
+        readers &= readers - 1;
         if taken != Taken::No {
             return taken;
         }

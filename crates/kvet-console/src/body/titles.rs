@@ -1,13 +1,9 @@
 //! Lines that announce a trace, and what sort of trace.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
-
 use crate::body::who;
 use crate::line::Line;
 use crate::open::{MAX_TEXT, Open, Role, Taken};
-use crate::text::{after, clip, dec32};
+use crate::text::{after, clip, contains, dec32, starts_with};
 
 /// Traces that tell of the past: (start of the line, anything it must contain).
 const HISTORY: &[(&str, &str)] = &[
@@ -82,8 +78,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
         open.begin_section(Role::Main, text).in_trace = true;
         return Taken::Title;
     }
-    if HISTORY.iter().any(|(start, with)| text.starts_with(start) && (with.is_empty() || text.contains(with)))
-    {
+    if HISTORY.iter().any(|(start, with)| starts_with(text, start) && contains(text, with)) {
         let (cpu, pid) = (after(text, "on cpu ").and_then(dec32), after(text, "by task ").and_then(dec32));
         let section = open.begin_section(Role::History, text);
         section.in_trace = true;
@@ -108,12 +103,10 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
 /// Whether a line begins somebody else's trace: what fails by order (lib/fault-inject.c), or for want of memory
 /// (mm/page_alloc.c `warn_alloc`, mm/oom_kill.c `dump_header`).
 pub(crate) fn is_foreign(text: &str) -> bool {
-    static FAILURES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
-        [": page allocation failure: order:", " invoked oom-killer: ", ": vmalloc error: size "]
-            .map(Finder::new)
-    });
-    text.starts_with("FAULT_INJECTION: forcing a failure")
-        || FAILURES.iter().any(|failure| failure.find(text.as_bytes()).is_some())
+    starts_with(text, "FAULT_INJECTION: forcing a failure")
+        || contains(text, ": page allocation failure: order:")
+        || contains(text, "oom-killer: ") && text.contains(" invoked oom-killer: ")
+        || contains(text, ": vmalloc error: size ")
 }
 
 /// Whether a line announces a call trace.

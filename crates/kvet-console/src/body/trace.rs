@@ -7,12 +7,13 @@ use crate::report::CpuContext;
 
 /// Whether a line may be nothing but a frame: a symbol with an offset, and at most an address or `? ` in front.
 pub(crate) fn looks_like_frame(text: &str) -> bool {
-    let Some(plus) = memchr::memchr(b'+', text.as_bytes()) else { return false };
-    let head = text[..plus]
-        .rsplit(' ')
-        .nth(1)
-        .is_none_or(|before| before == "?" || before.ends_with(']') || before.is_empty());
-    head && text[plus..].starts_with("+0x")
+    let bytes = text.as_bytes();
+    let Some(plus) = bytes.iter().position(|b| *b == b'+') else { return false };
+    if !bytes[plus..].starts_with(b"+0x") {
+        return false;
+    }
+    let Some(space) = bytes[..plus].iter().rposition(|b| *b == b' ') else { return true };
+    matches!(&bytes[..space], [] | [.., b']' | b' '] | [b'?'] | [.., b' ', b'?'])
 }
 
 /// Reads a frame, `<IRQ>` and its kin, or both on one line.
@@ -45,7 +46,7 @@ pub(crate) fn read(open: &mut Open, line: &Line<'_>) -> Taken {
             if section.frames.is_empty() {
                 section.push(first, line.number);
             }
-            section.push(second, line.number);
+            section.push(*second, line.number);
         }
         None => section.push(first, line.number),
     }

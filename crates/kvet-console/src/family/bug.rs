@@ -5,7 +5,7 @@ use crate::body::frame;
 use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::Kind;
-use crate::text::{after, comm_pid, dec32, take_source};
+use crate::text::{after, before, comm_pid, dec32, take_source};
 
 pub(crate) static FAMILY: Family = Family { anchors: &["BUG ", "BUG:"], begin, line };
 
@@ -106,7 +106,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         open.detail(line);
         return Taken::Detail;
     }
-    if let Some(name) = text.split("workfn=").nth(1) {
+    if let Some(name) = after(text, "workfn=").map(|rest| before(rest, "workfn=")) {
         open.report.named = frame::at_start(name);
         open.detail(line);
         return Taken::Detail;

@@ -73,7 +73,7 @@ pub(crate) fn line(open: &mut Open, line: &Line<'_>) -> Taken {
     }
     if let Some(rest) = text.strip_prefix("The buggy address belongs to the variable:") {
         if let Some(name) = frame::at_start(rest.trim()) {
-            open.report.object.get_or_insert_with(Object::default).cache = Some(name.symbol);
+            open.report.object.get_or_insert_with(Object::default).cache = Some(name.symbol.to_string());
         }
         open.detail(line);
         return Taken::Detail;

@@ -6,7 +6,7 @@ use crate::body::{frame, who};
 use crate::line::Line;
 use crate::open::{Open, Role, Taken};
 use crate::report::Kind;
-use crate::text::{before, comm_pid, take_source};
+use crate::text::{before, comm_pid, contains, take_source};
 
 pub(crate) static FAMILY: Family = Family { anchors: &["WARNING:", "INFO: ", "BUG ", "BUG:"], begin, line };
 
@@ -100,7 +100,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         " is leaving the kernel with",
         "suspicious rcu_dereference",
     ];
-    if acts.iter().any(|a| text.contains(a)) {
+    if acts.iter().any(|a| contains(text, a)) {
         if let Some((comm, pid)) = comm_pid(before(text, " "), '/') {
             open.report.comm.get_or_insert_with(|| comm.to_owned());
             open.report.pid.get_or_insert(pid);
@@ -112,7 +112,7 @@ fn line(open: &mut Open, line: &Line<'_>) -> Taken {
         return Taken::Detail;
     }
     // `ffff8880 (lock){+.+.}-{3:3}, at: f+0x1/0x2`: the lock wanted, then the lock held.
-    if text.contains(", at: ") && text.contains('{') && !text.starts_with('#') {
+    if contains(text, ", at: ") && text.contains('{') && !text.starts_with('#') {
         if open.report.named.as_ref().is_none_or(|f| f.symbol.is_empty()) {
             open.report.named = frame::after_mark(text, ", at: ");
         }

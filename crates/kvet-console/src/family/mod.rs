@@ -31,9 +31,11 @@ mod user_space;
 mod vfs;
 mod warning;
 
+use crate::anchors::Families;
 use crate::line::{Line, Origin};
 use crate::open::{Open, Taken};
 use crate::report::{Kind, Report};
+use crate::text::starts_with;
 
 pub(crate) use panic::announces as panic_announces;
 
@@ -92,7 +94,7 @@ fn no_lines(_: &mut Open, _: &Line<'_>) -> Taken {
 
 /// Takes a line as a detail when it starts with one of `starts`.
 fn detail_of(open: &mut Open, line: &Line<'_>, starts: &[&str]) -> Taken {
-    if starts.iter().any(|s| line.text().starts_with(s)) {
+    if starts.iter().any(|s| starts_with(line.text(), s)) {
         open.detail(line);
         return Taken::Detail;
     }
@@ -133,9 +135,17 @@ pub(crate) static FAMILIES: &[&Family] = &[
 ];
 
 /// The family that knows this headline, and what it says.
-pub(crate) fn begin(line: &Line<'_>) -> Option<(Start, &'static Family)> {
+pub(crate) fn begin(line: &Line<'_>, families: Families) -> Option<(Start, &'static Family)> {
     if line.part.origin == Origin::User || line.text().len() < 4 {
         return None;
     }
-    FAMILIES.iter().find_map(|f| (f.begin)(line).map(|s| (s, *f)))
+    let begin = |family: &'static Family| (family.begin)(line).map(|start| (start, family));
+    let found = families.iter().find_map(begin);
+    debug_assert_eq!(
+        found.as_ref().map(|(_, family)| &raw const **family),
+        FAMILIES.iter().copied().find_map(begin).map(|(_, family)| &raw const *family),
+        "a family knows a headline without one of its anchors: {}",
+        line.text()
+    );
+    found
 }

@@ -223,6 +223,10 @@ fn begin(line: &Line<'_>) -> Option<Start> {
             Some(Trap { name: crate::text::before(text, ",").to_owned(), esr, ..Trap::default() });
         return Some(start);
     }
+    // microblaze has no counter: `Oops: kernel access of bad area, sig: 11` (arch/microblaze/kernel/exceptions.c, `die`).
+    if text.starts_with("Oops: ") && text.contains(", sig: ") {
+        return Some(Start::new(Kind::Oops, line, Sure::Kernel));
+    }
     // A cut `Internal error: Oops`: the counter was lost.
     (text.starts_with("Internal error: ") && text.len() > 16)
         .then(|| Start::new(Kind::Oops, line, Sure::Trace))

@@ -106,7 +106,9 @@ fn elsewhere(line: &Line<'_>) -> Option<Start> {
     if let Some((_, code)) = text.split_once(": Code=")
         && [" at addr ", "(Addr="].iter().any(|mark| code.contains(mark))
     {
-        let mut start = Start::new(Kind::PageFault, line, Sure::Kernel);
+        let machine_check = text.contains("Priority Machine Check");
+        let kind = if machine_check { Kind::Oops } else { Kind::PageFault };
+        let mut start = Start::new(kind, line, Sure::Kernel);
         let address = after(code, " at addr ").or_else(|| after(code, "(Addr=")).and_then(take_hex);
         start.report.trap.get_or_insert_with(Trap::default).address = address.map(|a| a.0);
         return Some(start);

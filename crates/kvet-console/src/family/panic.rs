@@ -43,6 +43,8 @@ const ANNOUNCING: &[&str] = &[
     "Fatal hardware error",
     "Fatal machine check",
     "page table check",
+    "Kernel Fault",
+    "High Priority Machine Check",
 ];
 
 /// Whether a panic's words only follow from a report before it.

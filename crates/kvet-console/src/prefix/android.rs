@@ -3,14 +3,14 @@
 
 use super::Stripped;
 use crate::line::{Caller, Origin};
-use crate::text::{dec32, take_dec};
+use crate::text::{dec32, take_dec, trim_start};
 
 /// Takes the vendor's mark off; only after printk's own.
 pub(crate) fn strip(here: Stripped<'_>) -> Option<Stripped<'_>> {
     if here.origin != Origin::Kernel || here.timestamp.is_none() {
         return None;
     }
-    let text = here.text.trim_start();
+    let text = trim_start(here.text);
     if !matches!(text.as_bytes(), [b'(' | b'[' | b'c', ..] | [b'A'..=b'Z', b'[', ..]) {
         return None;
     }

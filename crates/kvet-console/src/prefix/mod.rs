@@ -4,6 +4,7 @@ pub(crate) mod android;
 pub(crate) mod collector;
 pub(crate) mod dmesg;
 pub(crate) mod html;
+pub(crate) mod json;
 pub(crate) mod level;
 pub(crate) mod printk;
 pub(crate) mod pstore;
@@ -11,6 +12,7 @@ pub(crate) mod quote;
 pub(crate) mod syslog;
 
 use crate::line::{Caller, Origin};
+use crate::text::trim_start;
 
 /// A message and what its prefix said.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +41,19 @@ pub(crate) fn strip_collector(line: &str) -> &str {
     collector::strip(line)
 }
 
+/// The common case: printk's own stamp, and nothing in front of it.
+pub(crate) fn stamped(text: &str) -> Option<Stripped<'_>> {
+    let text = trim_start(text);
+    let stamped = text.starts_with('[').then(|| printk::strip(Stripped::new(text))).flatten()?;
+    Some(android::strip(stamped).unwrap_or(stamped))
+}
+
 /// Takes all marks off the front of `text`.
 pub(crate) fn strip(text: &str) -> Stripped<'_> {
-    let mut here = Stripped::new(text.trim_start());
-    // The common case: printk's own stamp, and nothing in front of it.
-    if let Some(stamped) = here.text.starts_with('[').then(|| printk::strip(here)).flatten() {
-        return android::strip(stamped).unwrap_or(stamped);
+    if let Some(stamped) = stamped(text) {
+        return stamped;
     }
+    let mut here = Stripped::new(text.trim_start());
     // Each dialect at most twice over: `<4>` may stand before and after a syslog prefix.
     for _ in 0..2 {
         let mut found = false;

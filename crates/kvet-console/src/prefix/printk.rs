@@ -3,7 +3,7 @@
 
 use super::Stripped;
 use crate::line::{Caller, Origin};
-use crate::text::dec32;
+use crate::text::{take_dec, trim_start};
 
 /// Takes time stamp and caller off.
 pub(crate) fn strip(here: Stripped<'_>) -> Option<Stripped<'_>> {
@@ -11,7 +11,7 @@ pub(crate) fn strip(here: Stripped<'_>) -> Option<Stripped<'_>> {
         Some((t, rest)) => (Some(t), rest),
         None => (here.timestamp, here.text),
     };
-    let (caller, rest) = match caller(rest.trim_start()) {
+    let (caller, rest) = match caller(trim_start(rest)) {
         Some((c, rest)) => (Some(c), rest),
         None => (here.caller, rest),
     };
@@ -26,62 +26,39 @@ pub(crate) fn strip(here: Stripped<'_>) -> Option<Stripped<'_>> {
 
 /// The time stamp at the start of `s`, and the rest.
 pub(crate) fn stamp(s: &str) -> Option<(f64, &str)> {
-    let b = s.as_bytes();
-    if b.first() != Some(&b'[') {
-        return None;
-    }
-    let mut i = 1;
-    while i < 12 && b.get(i) == Some(&b' ') {
-        i += 1;
-    }
+    let inner = s.as_bytes().strip_prefix(b"[")?;
+    let spaces = inner.iter().take(11).take_while(|b| **b == b' ').count();
     let mut seconds = 0u64;
-    let digits = i;
-    while let Some(d) = b.get(i).filter(|d| d.is_ascii_digit()) {
-        seconds = seconds * 10 + u64::from(d - b'0');
-        i += 1;
-        if i - digits > 12 {
-            return None;
-        }
+    let mut digits = 0;
+    for digit in inner[spaces..].iter().take(13).take_while(|b| b.is_ascii_digit()) {
+        seconds = seconds * 10 + u64::from(digit - b'0');
+        digits += 1;
     }
-    if i == digits || b.get(i) != Some(&b'.') {
-        return None;
-    }
-    i += 1;
-    let mut micros = 0u64;
-    for k in 0..6 {
-        let d = b.get(i + k).filter(|d| d.is_ascii_digit())?;
-        micros = micros * 10 + u64::from(d - b'0');
-    }
-    i += 6;
-    match b.get(i) {
-        Some(b']') => i += 1,
+    let fraction = inner[spaces + digits..].strip_prefix(b".").filter(|_| (1..=12).contains(&digits))?;
+    let micros: &[u8; 6] = fraction.first_chunk().filter(|micros| micros.iter().all(u8::is_ascii_digit))?;
+    let micros = micros.iter().fold(0, |micros, digit| micros * 10 + u32::from(digit - b'0'));
+    let close = match fraction.get(6)? {
+        b']' => 6,
         // Vendors add the CPU or the wall clock: `[    1.234567,0]`, `[1.234567@2]`, `[1.234567 / 01-01 00:00]`.
-        Some(b',' | b'@' | b' ' | b'/' | b'<') => {
-            let close = b[i..].iter().take(40).position(|c| *c == b']')?;
-            i += close + 1;
-        }
+        b',' | b'@' | b' ' | b'/' | b'<' => 6 + fraction[6..].iter().take(40).position(|b| *b == b']')?,
         _ => return None,
-    }
+    };
     #[allow(clippy::cast_precision_loss)]
-    let time = seconds as f64 + micros as f64 / 1e6;
-    Some((time, &s[i..]))
+    let time = seconds as f64 + f64::from(micros) / 1e6;
+    Some((time, &s[1 + spaces + digits + 1 + close + 1..]))
 }
 
 /// The caller at the start of `s`, and the rest.
 fn caller(s: &str) -> Option<(Caller, &str)> {
     let rest = s.strip_prefix('[')?.trim_start_matches(' ');
-    let close = rest.bytes().take(12).position(|b| b == b']')?;
-    let (inner, tail) = (rest.get(..close)?, rest.get(close + 1..)?);
-    let number = inner.get(1..)?;
-    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let caller = match inner.as_bytes()[0] {
-        b'T' => Caller::Task(dec32(number)?),
-        b'C' => Caller::Cpu(dec32(number)?),
+    let caller: fn(u32) -> Caller = match rest.as_bytes().first()? {
+        b'T' => Caller::Task,
+        b'C' => Caller::Cpu,
         _ => return None,
     };
-    Some((caller, tail))
+    let (number, rest) = take_dec(&rest[1..])?;
+    let tail = rest.strip_prefix(']')?;
+    Some((caller(u32::try_from(number).ok()?), tail))
 }
 
 /// Offset of the next time stamp in a message: what follows is another message that was glued to it.

@@ -2,6 +2,9 @@
 
 /// The depth of quoting and the line without it.
 pub(crate) fn strip(line: &str) -> (u8, &str) {
+    if !line.starts_with(['>', ' ']) {
+        return (0, line);
+    }
     let mut rest = line;
     let mut depth = 0u8;
     loop {

@@ -5,6 +5,7 @@ use memchr::memrchr;
 use super::{LastLine, Scanner, TAIL};
 use crate::boot::{self, Begin, Going};
 use crate::line::{self, Line, MAX_LINE, Origin};
+use crate::prefix::json;
 use crate::relate;
 use crate::report::{Event, Kind, Phase, Report, Span};
 
@@ -98,7 +99,8 @@ impl Scanner {
             let silent = !old.announced_end && !old.panicked && line.part.quote == 0;
             let index = self.log.boots.len();
             let phase = old.boot.phase.clone();
-            let died = self.log.reports.iter().rev().take_while(|r| r.boot == index).any(relate::is_fatal);
+            let died =
+                self.log.reports.iter().rev().take_while(|r| r.boot == index).any(|r| relate::is_fatal(r));
             self.log.boots.push(old.end(true, last.clone()));
             let report = (silent && !died).then(|| {
                 let mut report = Report::new(Kind::Reset, line.text());
@@ -209,7 +211,8 @@ fn search_back(bytes: &[u8], mut number: u64, marked: bool) -> Option<LastLine> 
     for _ in 0..96 {
         let at = memrchr(b'\n', rest).map_or(0, |i| i + 1);
         let mut found = None;
-        line::parts(&line::sanitize(&rest[at..rest.len().min(at + MAX_LINE)]), |part| {
+        let raw = json::message(&rest[at..rest.len().min(at + MAX_LINE)]);
+        line::parts(&line::sanitize(&raw), |part| {
             if (part.origin == Origin::Kernel || !marked) && !part.text.is_empty() {
                 found = Some((part.text.to_owned(), number, part.timestamp));
             }

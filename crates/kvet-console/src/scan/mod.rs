@@ -2,10 +2,12 @@
 
 mod boots;
 mod dump;
+mod wrapped;
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
@@ -13,8 +15,9 @@ use crate::anchors::ANCHORS;
 use crate::body;
 use crate::boot::Going;
 use crate::family::{self, Family, Start, Sure};
-use crate::line::{self, Line, MAX_LINE, Origin, Part};
+use crate::line::{self, Line, MAX_LINE, Origin};
 use crate::open::{Open, Role, Taken};
+use crate::prefix::json;
 use crate::prefix::pstore::{self, Dump};
 use crate::relate::{self, Relation};
 use crate::report::{Event, Kind, Log, Phase, Report};
@@ -246,12 +249,16 @@ impl Scanner {
         self.number += 1;
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        for piece in line::pieces(text) {
-            let clean = line::sanitize(piece);
-            line::parts(&clean, |part| {
+        let mut read = |clean: &str| {
+            line::parts(clean, |part| {
                 let line = Line { number: self.number, start, end: self.offset, part };
                 self.message(&line, &block[..at]);
             });
+        };
+        let text = &*json::message(text);
+        match line::clean(text) {
+            Some(clean) => read(clean),
+            None => line::pieces(text).for_each(|piece| read(&line::sanitize(piece))),
         }
         // A piece of a line that never ends is no line.
         if !raw.ends_with(b"\n") && raw.len() == MAX_LINE {
@@ -263,19 +270,19 @@ impl Scanner {
     fn message(&mut self, line: &Line<'_>, before: &[u8]) {
         let here = self.stream_of(line);
         // Most lines of a report are frames, and nothing else.
-        let in_trace = here.is_some_and(|i| {
+        let is_frame = here.is_some_and(|i| {
             let open = &mut self.open[i];
-            !open.ended && !open.preamble && open.section().in_trace
+            !open.preamble && body::may_be_frame(open, line.text())
         });
-        if !(in_trace && body::trace::looks_like_frame(line.text())) {
-            let anchored = ANCHORS.find(line.text().as_bytes()).is_some();
-            if anchored {
+        if !is_frame {
+            let families = ANCHORS.families(line.text());
+            if families.is_some() {
                 self.note_boot(line, before);
             }
             self.user_space_begins(line);
             // The beginning of a boot has closed what was open.
             let here = here.filter(|i| *i < self.open.len());
-            let headline = anchored.then(|| family::begin(line)).flatten();
+            let headline = families.and_then(|families| family::begin(line, families));
             let sure = headline.as_ref().is_some_and(|h| h.0.sure != Sure::Trace);
             // A line without a time stamp, in a report that has them, is the rest of another one before it is anything else.
             if !sure && here.is_some_and(|i| self.open[i].last_stamped && self.rejoin(i, line)) {
@@ -509,17 +516,18 @@ impl Scanner {
     fn keep_report(&mut self, report: Report, began: bool) {
         let key = identity(&report);
         if let Some(&first) = self.seen.get(&key) {
-            let repeated = &mut self.log.reports[first].repeated;
+            let repeated = &mut Arc::make_mut(&mut self.log.reports[first]).repeated;
             if repeated.len() < 1024 {
                 repeated.push(report.span.first_line);
             }
             return;
         }
+        let report = Arc::new(report);
         if let Some(events) = &mut self.events {
             if !began {
                 events.push(Event::Began { kind: report.kind, headline: report.headline.clone() });
             }
-            events.push(Event::Report(Box::new(report.clone())));
+            events.push(Event::Report(report.clone()));
         }
         if self.log.reports.len() >= self.keep {
             self.log.skipped += 1;
@@ -528,88 +536,6 @@ impl Scanner {
         let at = self.log.reports.len();
         self.seen.insert(key, at);
         self.log.reports.push(report);
-    }
-
-    /// The rest of a line that a mailer has wrapped.
-    fn rejoin(&mut self, index: usize, line: &Line<'_>) -> bool {
-        if !is_wrapped(&self.open[index], line) {
-            return false;
-        }
-        let open = &mut self.open[index];
-        let text = format!("{} {}", open.last_text, line.text());
-        let part = Part {
-            text: &text,
-            timestamp: open.last_stamped.then_some(0.0),
-            width: line.part.width,
-            ..line.part
-        };
-        let joined = Line { part, ..*line };
-        let taken = match open.last {
-            Taken::Headline => {
-                let timestamp = open.report.timestamp;
-                let part = Part {
-                    origin: if open.last_stamped { Origin::Kernel } else { line.part.origin },
-                    ..part
-                };
-                if let Some((start, _)) = family::begin(&Line { part, ..*line }) {
-                    relate::same_headline(&mut open.report, start.report);
-                } else {
-                    open.report.headline = text.clone();
-                }
-                open.report.timestamp = timestamp;
-                Taken::Headline
-            }
-            Taken::Frame => {
-                open.section().frames.pop();
-                body::read(open, &joined)
-            }
-            Taken::Detail => {
-                open.report.details.pop();
-                let taken = body::read(open, &joined);
-                if taken == Taken::No {
-                    open.detail(&joined);
-                }
-                Taken::Detail
-            }
-            _ => body::read(open, &joined),
-        };
-        if taken == Taken::No {
-            return false;
-        }
-        open.extend_to(line);
-        open.remember(&joined, taken);
-        true
-    }
-}
-
-/// Whether a line is the wrapped rest of the report's last one: no time stamp where the log has them, and the first word would not have fit.
-fn is_wrapped(open: &Open, line: &Line<'_>) -> bool {
-    let part = &line.part;
-    let text = part.text;
-    if !open.adjacent
-        || open.last_text.is_empty()
-        || text.is_empty()
-        || part.timestamp.is_some()
-        || part.caller.is_some()
-    {
-        return false;
-    }
-    if part.quote != open.last_quote || !(open.last_stamped || part.quote > 0) || open.last_text.len() > 2048
-    {
-        return false;
-    }
-    let word = text.split(' ').next().unwrap_or(text).len();
-    if !(30..=82).contains(&open.last_width) || open.last_width + 1 + word < 68 {
-        return false;
-    }
-    match open.last {
-        Taken::Title | Taken::Mark | Taken::End | Taken::No => false,
-        // In a log that is not quoted, a word may be user space's.
-        Taken::Identity => part.quote > 0 || text.starts_with(|c: char| c.is_ascii_digit() || c == '#'),
-        Taken::Registers | Taken::Code => {
-            part.quote > 0 || text.starts_with(|c: char| c.is_ascii_hexdigit() || c == '(')
-        }
-        _ => true,
     }
 }
 

@@ -64,5 +64,5 @@ fn by_image(case: &Case<'_>) -> Option<(String, String)> {
     let ip = case.report.ip.as_ref()?;
     let start = super::machine::starts(kernel, &ip.function, ip.size).next()?;
     let section = kernel.image.section_at(start).filter(|section| section.name.starts_with(".init"))?;
-    Some((ip.function.clone(), section.name.to_string()))
+    Some((ip.function.to_string(), section.name.to_string()))
 }

@@ -170,9 +170,10 @@ impl<'a> Case<'a> {
             .or_else(|| self.says(needle).map(|(line, text)| (line, text.to_owned())))
     }
 
-    /// A line of the boot, or of what a person wrote around the log. Each text is looked for once a boot.
+    /// A line of the boot, or of what a person wrote around the log. Each text is looked for once a boot, or once.
     fn anywhere(&self, needle: &str) -> Option<(u64, String)> {
-        let key = (self.report.boot, needle.to_owned());
+        let whole = self.text.0.len() <= MAIL;
+        let key = (if whole { 0 } else { self.report.boot }, needle.to_owned());
         if let Some(known) = self.memo.first.borrow().get(&key) {
             return known.clone();
         }
@@ -181,7 +182,7 @@ impl<'a> Case<'a> {
             span.end = span.end.min(span.start + BOOT);
             self.text.find_in(&span, needle)
         };
-        let found = if self.text.0.len() <= MAIL { self.text.find(needle) } else { in_boot() };
+        let found = if whole { self.text.find(needle) } else { in_boot() };
         self.memo.first.borrow_mut().insert(key, found.clone());
         found
     }

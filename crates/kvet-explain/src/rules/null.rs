@@ -127,13 +127,13 @@ fn member(case: &Case<'_>, evidence: &mut Vec<Evidence>) -> Option<String> {
 
 fn caller(case: &Case<'_>) -> String {
     let named = case.report.frames.iter().find(|frame| frame.reliable && !frame.function.is_empty());
-    named.map_or_else(|| case.in_function(), |frame| frame.function.clone())
+    named.map_or_else(|| case.in_function(), |frame| frame.function.to_string())
 }
 
 /// The registers that hold NULL or the error: the base of the access is among them.
 fn pointer_register(case: &Case<'_>, address: u64) -> Option<Evidence> {
     let low = case.report.registers.iter().filter(|r| r.value == Some(address) && address != 0);
-    let names: Vec<&str> = low.map(|r| r.name.as_str()).take(4).collect();
+    let names: Vec<&str> = low.map(|r| &*r.name).take(4).collect();
     (!names.is_empty()).then(|| {
         super::fact(format!(
             "{} hold{} the address",

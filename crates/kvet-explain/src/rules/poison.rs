@@ -70,7 +70,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
     let by_address = address.and_then(|address| Some((address, poison(address)?)));
     // x86 hides the address of a non-canonical access in a register: the poison stands there.
     let registers =
-        || case.report.registers.iter().filter_map(|r| Some((r.name.as_str(), r.value?, poison(r.value?)?)));
+        || case.report.registers.iter().filter_map(|r| Some((&*r.name, r.value?, poison(r.value?)?)));
     let held: Vec<_> =
         registers().filter(|(name, ..)| !matches!(*name, "orig_rax" | "pstate")).take(4).collect();
     let list_bug = case.report.headline.contains("LIST_POISON") || case.says("LIST_POISON").is_some();

@@ -1,5 +1,7 @@
 //! A page that is there, but not for this: W^X, SMEP, SMAP, PAN, read-only memory.
 
+use kvet_console::Kind;
+
 use super::{Case, Confidence, Diagnosis, sentences};
 
 /// The kernel's words, the cause's name, what they mean, what to do.
@@ -49,10 +51,14 @@ const WORDS: &[(&str, &str, &str, &str)] = &[
 ];
 
 pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
+    // A warning does not end in them, and each word is looked for in the whole report.
+    let fault = matches!(
+        case.report.kind,
+        Kind::PageFault | Kind::Oops | Kind::GeneralProtection | Kind::DoubleFault | Kind::Bug | Kind::Panic
+    );
     let in_report = |mark: &str| {
-        case.says(mark)
-            .map(|(n, text)| (n, text.to_owned()))
-            .or_else(|| case.text.find_in(&case.report.span, mark))
+        let told = case.says(mark).map(|(n, text)| (n, text.to_owned()));
+        told.or_else(|| fault.then(|| case.text.find_in(&case.report.span, mark)).flatten())
     };
     for (mark, cause, means, advice) in WORDS {
         if let Some(found) = in_report(mark) {
@@ -71,7 +77,7 @@ pub fn rule(case: &Case<'_>) -> Option<Diagnosis> {
 /// x86: the error code says that the page was present.
 fn by_bits(case: &Case<'_>) -> Option<Diagnosis> {
     let report = case.report;
-    let fault = &report.trap.as_ref().filter(|_| report.kind == kvet_console::Kind::PageFault)?.fault;
+    let fault = &report.trap.as_ref().filter(|_| report.kind == Kind::PageFault)?.fault;
     if fault.present != Some(true) {
         return None;
     }

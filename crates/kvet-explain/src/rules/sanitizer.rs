@@ -44,7 +44,7 @@ fn memory(case: &Case<'_>) -> Option<Diagnosis> {
         let (trace, frame) = trace(case, words)?;
         let quoted = case.text.find_in(&report.span, &trace.title);
         evidence.push(Evidence { says: format!("{says} in {}", frame.function), line: quoted });
-        Some(frame.function.clone())
+        Some(frame.function.to_string())
     };
     let allocated = place(&["allocated"], "it was allocated");
     let freed = place(&["freed"], "it was freed");

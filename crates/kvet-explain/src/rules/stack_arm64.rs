@@ -220,7 +220,7 @@ fn consequences(case: &Case<'_>) -> Vec<Evidence> {
         .take(MANY)
         .map(|seed| &seed.report)
         .filter(|r| r.boot == case.report.boot && r.span.start > case.report.span.start);
-    let printing = |r: &&kvet_console::Report| {
+    let printing = |r: &&std::sync::Arc<kvet_console::Report>| {
         r.ip.iter().chain(&r.frames).any(|f| {
             f.function.contains("unwind") || f.function == "dump_backtrace" || f.function == "show_stack"
         })

@@ -121,7 +121,7 @@ fn neighbours(case: &Case<'_>) -> Vec<Evidence> {
     let mut evidence = Vec::new();
     for seed in case.seeds.iter().take(MANY) {
         let stall = &seed.report;
-        if stall.boot != case.report.boot || std::ptr::eq(stall, case.report) {
+        if stall.boot != case.report.boot || std::ptr::eq(&raw const **stall, case.report) {
             continue;
         }
         let says = match stall.kind {

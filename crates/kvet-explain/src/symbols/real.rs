@@ -29,11 +29,11 @@ pub(super) fn frame(text: &str) -> Option<Frame> {
     let (symbol, numbers) = place.rsplit_once("+0x")?;
     let (offset, size) = numbers.split_once("/0x")?;
     Some(Frame {
-        function: symbol.to_owned(),
-        symbol: symbol.to_owned(),
+        function: symbol.into(),
+        symbol: symbol.into(),
         offset: u64::from_str_radix(offset, 16).ok()?,
         size: Some(u64::from_str_radix(size, 16).ok()?),
-        module: rest.strip_prefix('[').and_then(|r| r.split([' ', ']']).next()).map(str::to_owned),
+        module: rest.strip_prefix('[').and_then(|r| r.split([' ', ']']).next()).map(Into::into),
         reliable,
         ..Frame::default()
     })

@@ -1,5 +1,7 @@
 //! Whether a log is from this kernel at all.
 
+use std::sync::Arc;
+
 use kvet_console::{Boot, Log, Report};
 use kvet_image::Image;
 
@@ -191,7 +193,7 @@ fn release(kernel: &Image, log: &Log) -> Option<bool> {
 }
 
 /// `... 6.5.0 #1 abcdef0123456789abcdef0123456789abcdef01` (lib/dump_stack.c, BUILD_ID_FMT).
-fn build_id(kernel: &Image, reports: &[Report]) -> Option<bool> {
+fn build_id(kernel: &Image, reports: &[Arc<Report>]) -> Option<bool> {
     let own: String = kernel.build_id()?.iter().map(|b| format!("{b:02x}")).collect();
     let mut seen = None;
     for word in reports.iter().filter_map(|r| r.build.as_deref()).flat_map(|b| b.split_whitespace()) {

@@ -173,7 +173,7 @@ fn below_an_exceptions_entry_the_address_is_exact() {
 
 fn log(banner: Option<&str>, frames: Vec<Frame>) -> Log {
     let boot = Boot { banner: banner.map(str::to_owned), ..Boot::default() };
-    Log { boots: vec![boot], reports: vec![Report { frames, ..report() }], ..Log::default() }
+    Log { boots: vec![boot], reports: vec![Report { frames, ..report() }.into()], ..Log::default() }
 }
 
 #[test]

@@ -5,6 +5,56 @@ use kvet_console::Kind::*;
 use crate::{Form, form, nameless};
 
 pub const FORMS: &[Form] = &[
+    // arch/microblaze/kernel/{exceptions,process,unwind}.c.
+    form(
+        Oops,
+        "widget_probe",
+        r"Oops: kernel access of bad area, sig: 11
+ Registers dump: mode=1
+ r1=CF82BF7C, r2=00000000, r3=00000000, r4=00000000
+ msr=000046A2, ear=00000018, esr=00000872, fsr=00000000
+ r15=C0A1B1F0
+ rpc=C0A1B2C4
+Kernel Trace: (sp=cf82bf7c)
+ [<c0a1b1f0>] widget_probe+0x50/0x120
+ [<c0220a5c>] do_one_initcall+0x78/0x1e0",
+    ),
+    // arch/parisc/kernel/traps.c: what is fatal is announced once more; a machine check is no page fault.
+    form(
+        PageFault,
+        "widget_bind",
+        r"Kernel Fault: Code=15 (Data TLB miss fault) at addr 0000000000000018
+CPU: 0 UID: 0 PID: 1 Comm: swapper/0 Not tainted 6.12.0 #1
+ IAOQ[0]: widget_bind+0x2c/0x90
+ IAOQ[1]: widget_bind+0x30/0x90
+ RP(r2): widget_probe+0x50/0x120
+Backtrace:
+ [<0000000040a1b1f0>] widget_probe+0x50/0x120
+ [<0000000040220a5c>] do_one_initcall+0x78/0x1e0
+
+Kernel panic - not syncing: Kernel Fault",
+    ),
+    form(
+        Oops,
+        "widget_bind",
+        r"High Priority Machine Check (HPMC): Code=1 (High-priority machine check (HPMC)) at addr 0000000000000000
+CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #1
+ IAOQ[0]: widget_bind+0x2c/0x90
+Backtrace:
+ [<0000000040a1b1f0>] widget_probe+0x50/0x120",
+    ),
+    // arch/s390/kernel/traps.c, `kernel_stack_overflow`.
+    form(
+        Panic,
+        "widget_bind",
+        r"Kernel panic - not syncing: Corrupt kernel stack, can't continue.
+CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0 #1
+Call Trace:
+ [<000003ffe0a1b2c4>] show_trace+0x2c/0x90
+ [<000003ffe0a1b2c4>] panic+0x2c/0x90
+ [<000003ffe0a1b2c4>] kernel_stack_overflow+0x2c/0x90
+ [<000003ffe0a1b2c4>] widget_bind+0x2c/0x90",
+    ),
     // arch/arm64: mm/fault.c, kernel/{traps,debug-monitors}.c, kvm/handle_exit.c.
     form(
         PageFault,

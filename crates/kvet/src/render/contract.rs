@@ -4,7 +4,7 @@
 //! Addresses are strings in hex, absent is null, times are seconds.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 
 use kvet_finding::{Finding, Value};
 use kvet_image::SourceLine;
@@ -269,6 +269,10 @@ impl Formatter for SafeFormatter {
         out: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // DEL is the only ASCII character that JSON lets through and a terminal obeys.
+        if fragment.bytes().fold(0, u8::max) < 0x7f {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut clean = 0;
         for (at, c) in fragment.char_indices().filter(|(_, c)| text::is_unsafe(*c)) {
             out.write_all(&fragment.as_bytes()[clean..at])?;
@@ -283,8 +287,39 @@ impl Formatter for SafeFormatter {
 
 /// Writes any value so.
 pub fn write_json(value: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(out, SafeFormatter);
-    value.serialize(&mut serializer).map_err(io::Error::from)
+    let mut buffered = Buffered { bytes: Vec::with_capacity(BUFFER + BUFFER / 4), out };
+    let mut serializer = serde_json::Serializer::with_formatter(&mut buffered, SafeFormatter);
+    value.serialize(&mut serializer).map_err(io::Error::from)?;
+    buffered.flush()
+}
+
+/// So many bytes are collected before they are written.
+const BUFFER: usize = 64 << 10;
+
+/// A writer whose small writes are inlined: JSON is made of words of a few bytes.
+struct Buffered<'a> {
+    bytes: Vec<u8>,
+    out: &'a mut dyn io::Write,
+}
+
+impl io::Write for Buffered<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

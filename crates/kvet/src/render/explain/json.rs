@@ -5,10 +5,10 @@
 
 use std::io::{self, Write};
 
-use kvet_console::{Arch, Code, CpuContext, Frame, Object, Phase, Trace, Trap};
+use kvet_console::{Arch, Code, CpuContext, Frame, Object, Phase, Register, Trace, Trap};
 use kvet_explain::symbols::{Resolved, ResolvedFrame, Verdict};
 use kvet_explain::{Diagnosis, Explained};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::super::contract::write_json;
 use crate::explain::{Explanation, Outcome};
@@ -34,7 +34,64 @@ struct Log<'a> {
     lines: u64,
     error: Option<&'a str>,
     same_kernel: Option<SameKernel<'a>>,
-    reports: Vec<Report<'a>>,
+    reports: Reports<'a>,
+}
+
+/// Reports, made and written one after the other.
+struct Reports<'a>(&'a [Explained]);
+
+impl Serialize for Reports<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(report))
+    }
+}
+
+/// Registers by name.
+struct Registers<'a>(&'a [Register]);
+
+impl Serialize for Registers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|register| (&register.name, register.value.map(Hex))))
+    }
+}
+
+/// A page-table walk by level.
+struct Walk<'a>(&'a [(String, u64)]);
+
+impl Serialize for Walk<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(level, value)| (level, Hex(*value))))
+    }
+}
+
+/// The instruction pointer's frame first: the trace begins with its caller.
+struct Frames<'a> {
+    ip: Option<&'a Frame>,
+    frames: &'a [Frame],
+    resolved: Option<&'a Resolved>,
+}
+
+impl Serialize for Frames<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ip = self.ip.map(|ip| frame(ip, self.resolved.and_then(|resolved| resolved.ip.as_ref())));
+        let of = |index: usize| self.resolved.and_then(|resolved| resolved.frames.get(index));
+        let frames = self.frames.iter().enumerate().map(|(index, one)| frame(one, of(index)));
+        serializer.collect_seq(ip.into_iter().chain(frames))
+    }
+}
+
+/// A number in hex, of all its digits.
+#[derive(Clone, Copy)]
+struct Hex(u64);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = *b"0x0000000000000000";
+        for (at, digit) in text.iter_mut().skip(2).rev().enumerate() {
+            *digit = b"0123456789abcdef"[(self.0 >> (4 * at) & 15) as usize];
+        }
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
 }
 
 #[derive(Serialize)]
@@ -74,10 +131,10 @@ struct Report<'a> {
     stacks: Vec<StackJson<'a>>,
     panic: Option<&'a str>,
     repeated: &'a [u64],
-    registers: serde_json::Map<String, serde_json::Value>,
+    registers: Registers<'a>,
     trap: Option<TrapJson<'a>>,
     code: Option<CodeJson>,
-    frames: Vec<FrameJson<'a>>,
+    frames: Frames<'a>,
     traces: Vec<TraceJson<'a>>,
     consequence_of: Option<usize>,
     signature: &'a str,
@@ -90,8 +147,8 @@ struct TrapJson<'a> {
     vector: Option<u8>,
     error_code: Option<u64>,
     counter: Option<u32>,
-    esr: Option<String>,
-    address: Option<String>,
+    esr: Option<Hex>,
+    address: Option<Hex>,
     write: Option<bool>,
     fetch: Option<bool>,
     user: Option<bool>,
@@ -102,13 +159,13 @@ struct TrapJson<'a> {
     il: Option<bool>,
     fsc: Option<u8>,
     level: Option<u8>,
-    walk: serde_json::Map<String, serde_json::Value>,
+    walk: Walk<'a>,
 }
 
 /// What a sanitiser or the slab allocator says of the object at fault.
 #[derive(Serialize)]
 struct ObjectJson<'a> {
-    address: Option<String>,
+    address: Option<Hex>,
     cache: Option<&'a str>,
     size: Option<u64>,
     access_size: Option<u64>,
@@ -118,8 +175,8 @@ struct ObjectJson<'a> {
 #[derive(Serialize)]
 struct StackJson<'a> {
     name: &'a str,
-    start: String,
-    end: String,
+    start: Hex,
+    end: Hex,
 }
 
 /// Another trace of the report: how an object came to be, another CPU's, an earlier lock's.
@@ -129,7 +186,7 @@ struct TraceJson<'a> {
     cpu: Option<u32>,
     pid: Option<u32>,
     comm: Option<&'a str>,
-    frames: Vec<FrameJson<'a>>,
+    frames: Frames<'a>,
 }
 
 #[derive(Serialize)]
@@ -157,20 +214,20 @@ struct FrameJson<'a> {
     size: Option<u64>,
     module: Option<&'a str>,
     reliable: bool,
-    file: Option<String>,
+    file: Option<&'a str>,
     line: Option<u32>,
-    inlined: Vec<Inlined>,
+    inlined: Vec<Inlined<'a>>,
     context: Option<&'static str>,
     symbol: &'a str,
-    address: Option<String>,
+    address: Option<Hex>,
     refuted: Option<bool>,
 }
 
 /// The function into which the one before was inlined, and where it calls that.
 #[derive(Serialize)]
-struct Inlined {
-    function: Option<String>,
-    file: Option<String>,
+struct Inlined<'a> {
+    function: Option<&'a str>,
+    file: Option<&'a str>,
     line: u32,
 }
 
@@ -198,7 +255,7 @@ fn log(outcome: &Outcome) -> Log<'_> {
             lines: explanation.lines,
             error: None,
             same_kernel: same_kernel(explanation),
-            reports: explanation.reports.iter().map(report).collect(),
+            reports: Reports(&explanation.reports),
         },
         Err(unreadable) => Log {
             path: unreadable.path.to_string_lossy().into_owned(),
@@ -206,7 +263,7 @@ fn log(outcome: &Outcome) -> Log<'_> {
             lines: 0,
             error: Some(&unreadable.why),
             same_kernel: None,
-            reports: Vec::new(),
+            reports: Reports(&[]),
         },
     }
 }
@@ -227,9 +284,6 @@ fn report(explained: &Explained) -> Report<'_> {
     let report = &explained.report;
     let (phase, initcall) = phase(&explained.phase);
     let resolved = explained.resolved.as_ref();
-    let registers = report.registers.iter().map(|register| {
-        (register.name.clone(), register.value.map_or(serde_json::Value::Null, |value| hex(value).into()))
-    });
     Report {
         title: &explained.title,
         kind: report.kind.as_str(),
@@ -260,23 +314,19 @@ fn report(explained: &Explained) -> Report<'_> {
         stacks: report
             .stacks
             .iter()
-            .map(|(name, start, end)| StackJson { name, start: hex(*start), end: hex(*end) })
+            .map(|(name, start, end)| StackJson { name, start: Hex(*start), end: Hex(*end) })
             .collect(),
         panic: report.panic.as_deref(),
         repeated: &report.repeated,
-        registers: registers.collect(),
+        registers: Registers(&report.registers),
         trap: report.trap.as_ref().map(trap),
         code: report.code.as_ref().map(|bytes| code(bytes, resolved)),
-        frames: frames(report, resolved),
+        frames: Frames { ip: report.ip.as_ref(), frames: &report.frames, resolved },
         traces: report.traces.iter().map(trace).collect(),
         consequence_of: explained.consequence_of,
         signature: &explained.signature,
         diagnosis: explained.diagnosis.as_ref().map(diagnosis),
     }
-}
-
-fn hex(value: u64) -> String {
-    format!("{value:#018x}")
 }
 
 /// The word of an architecture in output.
@@ -317,8 +367,8 @@ fn trap(trap: &Trap) -> TrapJson<'_> {
         vector: trap.vector,
         error_code: trap.error_code,
         counter: trap.counter,
-        esr: trap.esr.map(hex),
-        address: trap.address.map(hex),
+        esr: trap.esr.map(Hex),
+        address: trap.address.map(Hex),
         write: fault.write,
         fetch: fault.fetch,
         user: fault.user,
@@ -329,13 +379,13 @@ fn trap(trap: &Trap) -> TrapJson<'_> {
         il: fault.il,
         fsc: fault.fsc,
         level: fault.level,
-        walk: trap.walk.iter().map(|(name, value)| (name.clone(), hex(*value).into())).collect(),
+        walk: Walk(&trap.walk),
     }
 }
 
 fn object(object: &Object) -> ObjectJson<'_> {
     ObjectJson {
-        address: object.address.map(hex),
+        address: object.address.map(Hex),
         cache: object.cache.as_deref(),
         size: object.size,
         access_size: object.access.map(|(size, _)| size),
@@ -349,7 +399,7 @@ fn trace(trace: &Trace) -> TraceJson<'_> {
         cpu: trace.cpu,
         pid: trace.pid,
         comm: trace.comm.as_deref(),
-        frames: trace.ip.iter().chain(&trace.frames).map(|one| frame(one, None)).collect(),
+        frames: Frames { ip: trace.ip.as_ref(), frames: &trace.frames, resolved: None },
     }
 }
 
@@ -374,15 +424,7 @@ fn code(code: &Code, resolved: Option<&Resolved>) -> CodeJson {
     }
 }
 
-/// The instruction pointer's frame first: the trace begins with its caller.
-fn frames<'a>(report: &'a kvet_console::Report, resolved: Option<&Resolved>) -> Vec<FrameJson<'a>> {
-    let ip = report.ip.as_ref().map(|ip| frame(ip, resolved.and_then(|resolved| resolved.ip.as_ref())));
-    let frames = report.frames.iter().enumerate();
-    let of = |index: usize| resolved.and_then(|resolved| resolved.frames.get(index));
-    ip.into_iter().chain(frames.map(|(index, one)| frame(one, of(index)))).collect()
-}
-
-fn frame<'a>(frame: &'a Frame, resolved: Option<&ResolvedFrame>) -> FrameJson<'a> {
+fn frame<'a>(frame: &'a Frame, resolved: Option<&'a ResolvedFrame>) -> FrameJson<'a> {
     let place = resolved.and_then(ResolvedFrame::place);
     let source = place.and_then(|place| place.source.as_ref());
     let told = frame.source.as_ref();
@@ -395,15 +437,19 @@ fn frame<'a>(frame: &'a Frame, resolved: Option<&ResolvedFrame>) -> FrameJson<'a
         size: frame.size,
         module: frame.module.as_deref(),
         reliable: frame.reliable,
-        file: source.map(|source| source.file.clone()).or_else(|| told.map(|(file, _)| file.clone())),
+        file: source.map(|source| source.file.as_str()).or(told.map(|(file, _)| file.as_str())),
         line: source.map(|source| source.line).or_else(|| told.map(|(_, line)| *line)),
         inlined: inlined
             .iter()
-            .map(|call| Inlined { function: call.function.clone(), file: call.file.clone(), line: call.line })
+            .map(|call| Inlined {
+                function: call.function.as_deref(),
+                file: call.file.as_deref(),
+                line: call.line,
+            })
             .collect(),
         context: frame.context.map(context),
         symbol: &frame.symbol,
-        address: place.map(|place| place.addr.to_string()).or_else(|| frame.address.map(hex)),
+        address: place.map(|place| place.addr.0).or(frame.address).map(Hex),
         refuted: checked.map(|resolved| resolved.verdict.refutes()),
     }
 }

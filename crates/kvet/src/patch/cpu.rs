@@ -40,6 +40,11 @@ impl<'g, 'a> Source<'g, 'a> {
         if name.contains('/') { Source::file(Path::new(name)) } else { Source::model(name) }
     }
 
+    /// Whether it is known by its features alone, and no kernel has run on it that could be asked.
+    pub fn is_described(&self) -> bool {
+        matches!(self, Source::Baseline | Source::CpuInfo { .. })
+    }
+
     /// `--cpu`: a model, or `host`.
     pub fn model(name: &str) -> Result<Source<'g, 'a>, String> {
         match name {

@@ -8,6 +8,7 @@ mod listing;
 mod summary;
 
 use std::io::{self, BufWriter, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -165,16 +166,20 @@ fn patch(args: &PatchArgs, color: Color) -> Result<Exit, String> {
         image.attach_debug(debug).map_err(|e| format!("--debug {e}"))?;
     }
     let image = &image;
-    if image.symbol_addr("ideal_nops").is_some() {
-        return Err(format!(
-            "{}: this kernel (before 5.13) chooses its nops by the processor, which is not followed",
-            args.kernel.display()
-        ));
-    }
     let context = Context::new(image, None);
     let given = features::keys(&context, &args.key)?;
     let guest = args.as_booted.as_ref().map(|path| booted(path, image)).transpose()?;
     let source = source(args, guest.as_ref())?;
+    let against = args.against.as_deref().map(Source::named).transpose()?;
+    if image.symbol_addr("ideal_nops").is_some()
+        && iter::once(&source).chain(&against).any(Source::is_described)
+    {
+        return Err(format!(
+            "{}: this kernel (before 5.13) chooses its nops by the processor, which a description does not tell: name a \
+             model of QEMU's with --cpu, and the kernel is asked",
+            args.kernel.display()
+        ));
+    }
     let changed = features::changed(&context, &args.features)?;
     let keys = match (args.keys, &source) {
         (Some(Keys::Booted), Source::Baseline | Source::CpuInfo { .. }) => {
@@ -186,9 +191,9 @@ fn patch(args: &PatchArgs, color: Color) -> Result<Exit, String> {
     };
     let asked = cpu::Asked { args, context: &context, keys, given: &given, changed: &changed };
     let patched = asked.patched(&source)?;
-    let against = match &args.against {
+    let against = match &against {
         Some(other) => {
-            let other = asked.patched(&Source::named(other)?)?;
+            let other = asked.patched(other)?;
             let found = differences(&patched.text, &other.text);
             Some((other, found))
         }

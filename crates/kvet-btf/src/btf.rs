@@ -197,9 +197,12 @@ impl<'a> Btf<'a> {
     ///
     /// Damage seldom makes such BTF: a base whose first string is overwritten still names its own strings.
     pub fn lacks_base(&self) -> bool {
-        if self.base.is_some() || self.strings.first() == Some(&0) {
-            return false;
-        }
+        self.base.is_none() && self.strings.first() != Some(&0) && self.leads_past_itself()
+    }
+
+    /// Whether no fewer names lie past the string section than in it; without any string, whether a reference leads past
+    /// the types.
+    pub fn leads_past_itself(&self) -> bool {
         if self.strings.is_empty() {
             return self.types().any(|t| t.kind().has_type() && t.target().0 >= self.type_count());
         }

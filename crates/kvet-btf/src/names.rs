@@ -71,19 +71,42 @@ pub(crate) fn is_printable(bytes: &[u8], limit: usize) -> bool {
 /// Whether a NUL follows after at most `limit` bytes of a class.
 #[inline]
 fn run_ends(bytes: &[u8], limit: usize, class: u8) -> bool {
-    // Eight at a time while all are of the class, which the NUL is not: a branch for each byte would cost more.
-    let of_class = |eight: &[u8; 8]| eight.iter().fold(class, |all, &c| all & CLASS[usize::from(c)]) != 0;
-    let (eights, _) = bytes.as_chunks::<8>();
-    let whole = eights.iter().take(limit / 8).take_while(|eight| of_class(eight)).count() * 8;
-    for (i, &c) in bytes.iter().enumerate().skip(whole) {
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    // Whatever follows the limit decides nothing any more.
+    for word in words.iter().take(limit / 8 + 1) {
+        let other = not_plain(u64::from_le_bytes(*word));
+        if other != 0 {
+            at += other.trailing_zeros() as usize / 8;
+            break;
+        }
+        at += 8;
+    }
+    for (i, &c) in bytes.iter().enumerate().skip(at) {
         if c == 0 {
-            return true;
+            return i <= limit;
         }
         if i >= limit || CLASS[usize::from(c)] & class == 0 {
             return false;
         }
     }
     false
+}
+
+/// The top bits of those of eight bytes that are no ASCII letter, digit, underscore or dot, which are of every class here
+/// and most of what names are made of.
+#[inline]
+fn not_plain(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOP: u64 = ONES << 7;
+    // With the top bits out of the way no sum reaches the next byte.
+    let low = word & !TOP;
+    let at_least = |bytes: u64, c: u8| bytes + ONES * u64::from(0x80 - c);
+    let between = |bytes: u64, first: u8, last: u8| at_least(bytes, first) & !at_least(bytes, last + 1);
+    let equal = |c: u8| !((low ^ (ONES * u64::from(c))) + !TOP);
+    let plain =
+        between(low | (ONES * 0x20), b'a', b'z') | between(low, b'0', b'9') | equal(b'_') | equal(b'.');
+    (!plain | word) & TOP
 }
 
 #[cfg(test)]
@@ -97,6 +120,19 @@ mod tests {
             assert_eq!(until_nul(&text).len(), len);
             text.extend_from_slice(b"\0\x01\0\x80tail");
             assert_eq!(until_nul(&text).len(), len);
+        }
+    }
+
+    #[test]
+    fn bytes_are_plain_at_any_place() {
+        for c in 0..=255_u8 {
+            let plain = c.is_ascii_alphanumeric() || c == b'_' || c == b'.';
+            for at in 0..8 {
+                let mut word = *b"az09_.AZ";
+                word[at] = c;
+                let expected = if plain { 0 } else { 0x80 << (at * 8) };
+                assert_eq!(not_plain(u64::from_le_bytes(word)), expected, "{c:#x} at {at}");
+            }
         }
     }
 

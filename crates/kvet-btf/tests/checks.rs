@@ -334,6 +334,18 @@ fn a_type_that_is_longer_for_newer_kernels_is_not_stepped_over() {
     }
 }
 
+/// What refers to types behind one whose length is not known is not blamed for that.
+#[test]
+fn references_past_what_could_be_read_are_no_faults() {
+    let mut b = Builder::new();
+    b.add("", (Kind::Ptr as u32) << 24, 3, &[]);
+    b.add("tag", 40 << 24, 0, &[]);
+    b.int("int", 4, 1);
+    let report = strict(&b.blob().bytes(), &V5_10);
+    assert_eq!(report.findings.len(), 1, "{:#?}", report.findings);
+    assert!(report.skipped.iter().any(|s| s.contains("was not read")), "{:#?}", report.skipped);
+}
+
 /// RHEL 9 calls its kernel 5.14 and has the BPF of much newer ones; its own BTF shows it.
 #[test]
 fn a_kernels_own_btf_shows_what_its_release_hides() {

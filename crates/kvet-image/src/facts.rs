@@ -142,7 +142,10 @@ fn elf_extent(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// The embedded configuration (kernel/configs.c): a gzip file between `IKCFG_ST` and `IKCFG_ED`.
 fn config(image: &Image) -> Option<String> {
-    readable(image).find_map(|section| {
+    // It stands in .rodata; a file without such a section is searched whole.
+    let rodata = image.section(".rodata");
+    let places = rodata.map_or_else(|| readable(image).collect(), |section| vec![section]);
+    places.into_iter().find_map(|section| {
         let bytes = image.section_bytes(section);
         memmem::find_iter(bytes, b"IKCFG_ST\x1f\x8b\x08").find_map(|at| {
             let packed = &bytes[at + 8..];

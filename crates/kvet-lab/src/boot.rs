@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Capture, Console};
 use crate::host::{Pressure, Watch};
+use crate::init::Init;
 use crate::machine::{Machine, Wiring};
 use crate::outcome::{EndedBy, Outcome};
 use crate::qemu::Qemu;
@@ -138,7 +139,7 @@ pub fn snapshot(request: &Request<'_>, at: Milestone) -> Result<Option<Snapshot>
     Guest::start(request)?.freeze(request, at)
 }
 
-/// What a guest left that was halted at a moment.
+/// What a guest left that was ended in its first user space.
 pub struct Halted {
     /// Its memory; `None` when it never came so far.
     pub memory: Option<File>,
@@ -146,19 +147,33 @@ pub struct Halted {
     pub console: Console,
 }
 
-/// Boots once to a moment, and ends the guest there: for those who want to read what it has made of itself.
+/// Boots once and ends the guest where its first user space starts: for those who want to read what the kernel has made
+/// of itself by then. The machine's initrd is to be [`Init::Wait`], which changes nothing any more.
 ///
 /// # Errors
 /// As [`run`].
-pub fn halt(request: &Request<'_>, at: Milestone) -> Result<Halted, Error> {
-    let mut guest = Guest::start(request)?;
-    let reached = guest.reach(request, at)?;
+pub fn halt_in_user_space(machine: &Machine, qemu: &Qemu, timeout: Duration) -> Result<Halted, Error> {
+    let initrd = memory::anonymous_with("kvet-initrd", &Init::Wait.initramfs(machine.arch, "halt"))
+        .map_err(Error::io("a file in memory"))?;
+    let request = Request {
+        machine,
+        qemu,
+        initrd: Some(&initrd),
+        snapshot: None,
+        success: &Success::Marker(Init::STARTS.into()),
+        limits: Limits { timeout, quiet: timeout, enough: None },
+        complaints_fail: false,
+        keep_memory: None,
+        stop: &|| false,
+    };
+    let mut guest = Guest::start(&request)?;
+    let reached = guest.reach(&request, Milestone::Success)?;
     if let Some(ended_by) = guest.ended.clone().filter(|_| !reached)
         && guest.was_refused(&ended_by)
     {
         return Err(Error::Refused { why: guest.refusal(&ended_by) });
     }
-    let memory = reached.then(|| guest.halted_ram(request)).flatten();
+    let memory = reached.then(|| guest.halted_ram(&request)).flatten();
     Ok(Halted { memory, console: std::mem::take(&mut guest.capture).finish() })
 }
 

@@ -25,7 +25,7 @@ pub mod store;
 mod vary;
 pub mod voice;
 
-pub use boot::{Boot, Halted, Limits, Request, halt, run, snapshot};
+pub use boot::{Boot, Halted, Limits, Request, halt_in_user_space, run, snapshot};
 pub use capture::{Console, Stamp};
 pub use cluster::Cluster;
 pub use error::Error;

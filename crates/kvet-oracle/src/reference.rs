@@ -1,5 +1,6 @@
 //! The undamaged kernel, booted once: what its processor and its keys are, which predictions rest on.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use kvet_image::{Image, VirtAddr};
@@ -15,6 +16,8 @@ pub struct Reference<'a> {
     image: &'a Image,
     guest: &'a Guest<'a>,
     machine: GuestMachine<'a, 'a>,
+    /// The undamaged table's keys. Nothing switches what a damaged entry takes for a key, whatever stands there.
+    keys: HashSet<VirtAddr>,
 }
 
 /// The memory of a boot as a guest of an image.
@@ -37,7 +40,13 @@ impl<'a> Reference<'a> {
             let last = boot.lines.last().map_or("", String::as_str);
             return Err(format!("the undamaged kernel does not boot here ({:?}, {last:?})", boot.end));
         }
-        Ok(Reference { image: context.image, guest, machine: GuestMachine::new(guest, context)? })
+        let labels = context.jump_labels().map_or(&[][..], |table| &table.labels);
+        Ok(Reference {
+            image: context.image,
+            guest,
+            machine: GuestMachine::new(guest, context)?,
+            keys: labels.iter().map(|label| label.key).collect(),
+        })
     }
 
     fn enabled(&self, key: VirtAddr) -> Option<bool> {
@@ -46,7 +55,7 @@ impl<'a> Reference<'a> {
 
     /// Whether the boot has switched a key.
     pub fn is_switched(&self, key: VirtAddr) -> bool {
-        self.enabled(key) != initially_enabled(self.image, key)
+        self.keys.contains(&key) && self.enabled(key) != initially_enabled(self.image, key)
     }
 
     /// Whether a feature is there.

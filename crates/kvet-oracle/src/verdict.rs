@@ -123,7 +123,9 @@ pub fn predict(context: &Context<'_>, damage: &Damage, baseline: &Baseline<'_>) 
     let outcome = if !dies.is_empty() {
         Outcome::Dies { lines: dies }
     } else {
-        let places = places(context, baseline);
+        // Where ftrace gives up, the sites behind that stay as they are: which those are is not followed.
+        let gave_up = reached.iter().any(|(f, _, r)| f.table == "mcount" && *r == Reached::Yes);
+        let places = if gave_up { Vec::new() } else { places(context, baseline) };
         let open = new.iter().find(|f| is_unchecked(f, damage));
         match (warns.is_empty(), places.is_empty(), open) {
             (false, ..) => Outcome::Warns { lines: warns, places },
@@ -200,17 +202,11 @@ fn applied(context: &Context<'_>, finding: &Finding, reference: &Reference<'_>) 
 
 /// Whether the kernel follows what is wrong there without a look: anything may happen.
 fn is_unchecked(finding: &Finding, damage: &Damage) -> bool {
-    let followed = matches!(
-        (damage.table, damage.field),
-        ("initcalls", _)
-            | ("parameters", "name" | "module" | "ops" | "argument" | "level")
-            | ("tracepoints", _)
-            | ("jump-labels" | "static-calls", "key")
-            | ("paravirt", _)
-            | ("orc", _)
-            | ("mcount", _)
-    );
-    followed && finding.table == damage.table && finding.severity == Severity::Error
+    let followed =
+        matches!((damage.table, damage.field), ("initcalls", _) | ("jump-labels" | "static-calls", "key"));
+    // What is called there patches the site, with whatever it does.
+    let called = finding.rule == "alternatives/callback";
+    (followed || called) && finding.table == damage.table && finding.severity == Severity::Error
 }
 
 /// Where the text will be otherwise than the undamaged kernel's.

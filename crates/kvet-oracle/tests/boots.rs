@@ -91,6 +91,7 @@ fn damaged_arm64_kernels_do_as_predicted() {
         Arch::Arm64,
         "Image",
         &[
+            ("alternatives", "capability", How::Ones, Some("dies")),
             ("alternatives", "replacement length", How::PlusOne, None),
             ("jump-labels", "site", How::Code, None),
         ],

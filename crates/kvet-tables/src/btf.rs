@@ -103,10 +103,11 @@ impl Raw<'_> {
     /// bpf(2) would be given.
     pub fn is_split(&self, policy: Policy<'_>) -> bool {
         let Ok((header, _)) = kvet_btf::Header::parse(self.data) else { return false };
-        if header.strings(self.data).first() == Some(&0) {
-            return false;
-        }
         let has_base = self.kernel.is_some() || policy.base.is_some();
+        // A string section that begins like a base's may be damaged, or a split one's by chance.
+        if header.strings(self.data).first() == Some(&0) {
+            return has_base && kvet_btf::Btf::parse(self.data).is_ok_and(|btf| btf.leads_past_itself());
+        }
         has_base || policy.strength == Strength::Strict && self.lacks_base()
     }
 

@@ -39,3 +39,11 @@ pub(crate) fn page_fault(image: &Image, addr: VirtAddr) -> Option<String> {
     let nowhere = addr < USER_END || beside;
     nowhere.then(|| format!("BUG: unable to handle page fault for address: {addr:016x}"))
 }
+
+/// [`page_fault`] before `trap_init()`: page faults alone have their handler (`idt_setup_early_pf`), a protection fault is
+/// an early exception, of which only early_printk tells (arch/x86/mm/extable.c, `early_fixup_exception`).
+pub(crate) fn page_fault_before_traps(image: &Image, addr: VirtAddr) -> Option<String> {
+    let line = page_fault(image, addr)?;
+    let protection = line.starts_with("general protection");
+    Some(if protection { "PANIC: early exception 0x0d".to_owned() } else { line })
+}

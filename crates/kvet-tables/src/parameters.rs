@@ -77,7 +77,7 @@ fn entry(examination: &mut Examination<'_>, index: u64, at: VirtAddr, p: Paramet
         let message = format!("the parameter {shown}: no name at {}", p.name);
         let finding = examination.finding("parameters/name", Severity::Error, index, at, message);
         // `parse_args` compares each word of the command line with every name, before any console speaks.
-        let finding = match crate::mapped::page_fault(image, p.name) {
+        let finding = match crate::mapped::page_fault_before_traps(image, p.name) {
             Some(line) => finding.at_boot(line, true),
             None => finding,
         };

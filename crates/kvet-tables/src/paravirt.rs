@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 
-use kvet_finding::Severity;
-use kvet_image::{Arch, Image, VirtAddr};
+use kvet_finding::{AtBoot, Severity};
+use kvet_image::{Arch, Image, Kind, VirtAddr};
 
 use crate::entries::{Examination, locate};
 use crate::lists::hex;
@@ -38,14 +38,15 @@ impl Table for Paravirt {
         }
         let symbols = ("__parainstructions", "__parainstructions_end");
         match locate(image, NAME, ".parainstructions", symbols) {
-            Ok(bounds) => Some(check(image, &bounds)),
+            Ok(bounds) => Some(check(context, &bounds)),
             // Nothing is missing from a kernel that has its pv_ops calls among the alternatives.
             Err(_) => None,
         }
     }
 }
 
-fn check(image: &Image, bounds: &Bounds) -> TableReport {
+fn check(context: &Context<'_>, bounds: &Bounds) -> TableReport {
+    let image = context.image;
     // Up to 5.10 the last entry comes without its padding.
     let (entries, last) = bounds.bytes(image).unwrap_or(&[]).as_chunks::<16>();
     let mut entries = entries.to_vec();
@@ -71,11 +72,49 @@ fn check(image: &Image, bounds: &Bounds) -> TableReport {
     for (index, raw) in (0..).zip(entries) {
         entry(&mut examination, index, raw, base);
     }
+    lengths_at_boot(context, &mut examination, entries, base);
     let places: Vec<(VirtAddr, u64)> = entries.iter().map(site).zip(0..).collect();
     examination.duplicates("paravirt/duplicate", "the site", &places);
     examination
         .proved(&["whole entries", "a call through pv_ops at every site, of the entry's type and length"]);
     examination.finish()
+}
+
+/// What a boot says of a wrong length (arch/x86/kernel/alternative.c of 6.1, `apply_paravirt`): its first BUG is for
+/// more than the buffer holds, its second for less than the call that `paravirt_patch` writes, or nothing where the
+/// operation is `_paravirt_nop`.
+fn lengths_at_boot(
+    context: &Context<'_>,
+    examination: &mut Examination<'_>,
+    entries: &[[u8; 16]],
+    base: Option<VirtAddr>,
+) {
+    /// MAX_PATCH_LEN.
+    const LONGEST: u8 = 254;
+    /// A direct call.
+    const CALL: u8 = 5;
+    let image = context.image;
+    if image.kind() == Kind::Module {
+        return;
+    }
+    let nothing = image.symbol_addr("_paravirt_nop");
+    let calls = |kind: u8| {
+        let operation = base.and_then(|base| image.u64(VirtAddr(base.0.wrapping_add(u64::from(kind) * 8))));
+        operation.map(VirtAddr).is_some_and(|operation| nothing.is_some_and(|nothing| nothing != operation))
+    };
+    for finding in examination.report.findings.iter_mut().filter(|f| f.rule == "paravirt/length") {
+        let entry = finding.index.and_then(|i| entries.get(usize::try_from(i).ok()?));
+        let bugs = crate::lists::bugs(context, "apply_paravirt");
+        let bug = match entry {
+            Some(entry) if entry[9] > LONGEST => bugs.first(),
+            Some(entry) if entry[9] < CALL && calls(entry[8]) => bugs.get(1),
+            _ => None,
+        };
+        if let Some(bug) = bug {
+            let line = bug.kernel_bug_line(image);
+            finding.at_boot = Some(AtBoot { line, when: None, fatal: true, ends: None });
+        }
+    }
 }
 
 /// `pv_ops`, of the kernel or of the one that a module is for.

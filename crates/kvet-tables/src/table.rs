@@ -82,7 +82,18 @@ pub const TABLES: &[&dyn Table] = &[
     &crate::btf::Btf,
 ];
 
+/// The tables that take longest in a kernel, BTF first of all, which waits for no other's facts: begun first, none is
+/// left over for one thread while the others have nothing to do.
+const LONGEST: [&str; 6] = ["btf", "retpolines", "jump-labels", "alternatives", "kallsyms", "orc"];
+
 /// Checks all tables of one image, in parallel.
 pub fn check(context: &Context<'_>) -> Vec<TableReport> {
-    TABLES.par_iter().filter_map(|table| table.check(context)).collect()
+    let rank = |table: &dyn Table| LONGEST.iter().position(|name| *name == table.name());
+    let mut order: Vec<usize> = (0..TABLES.len()).collect();
+    order.sort_by_key(|&i| rank(TABLES[i]).unwrap_or(LONGEST.len()));
+    let check = |i: usize| Some((i, TABLES[i].check(context)?));
+    // A bridge hands them out one by one, in this order; a slice would be cut in halves.
+    let mut reports: Vec<(usize, TableReport)> = order.into_iter().par_bridge().filter_map(check).collect();
+    reports.sort_unstable_by_key(|(i, _)| *i);
+    reports.into_iter().map(|(_, report)| report).collect()
 }

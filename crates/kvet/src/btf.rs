@@ -13,7 +13,7 @@ use crate::progress::complain;
 
 const SOURCES: &str = "\
 A FILE is raw BTF (such as /sys/kernel/btf/vmlinux), an ELF file with a section .BTF (vmlinux, a module, a BPF object), \
-or any kernel image that `kvet check` reads.
+or any kernel image that `kvet check` reads; - is stdin, with one of the first two.
 
 A module's BTF is split from its vmlinux's, which a base option names. Without it the module's own .BTF.base is taken, \
 or for a file of /sys/kernel/btf the running kernel's BTF.";
@@ -172,6 +172,16 @@ impl Source {
 fn read(path: &Path) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
     let shown = crate::text::path(path);
     let unreadable = |e: io::Error| Some(format!("{shown}: cannot be read: {e}"));
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes).map_err(unreadable)?;
+        if Header::byte_order(&bytes).is_some() {
+            return Ok((bytes, None));
+        }
+        let section = |name| kvet_btf::elf::section(&bytes, name).map(<[u8]>::to_vec);
+        let why = "stdin: holds neither raw BTF nor an ELF file with a section .BTF".to_owned();
+        return Ok((section(".BTF").ok_or(Some(why))?, section(".BTF.base")));
+    }
     let mut start = [0; 4];
     let mut file = std::fs::File::open(path).map_err(unreadable)?;
     let len = io::Read::read(&mut file, &mut start).map_err(unreadable)?;

@@ -3,6 +3,7 @@
 mod bisect;
 mod boot;
 mod btf;
+mod bytes;
 mod check;
 mod cli;
 mod exit;

@@ -247,3 +247,38 @@ fn dumps_and_differences() {
     let out = kvet(&["btf", "dump", "--format", "btf", &module]).output().expect("kvet runs");
     assert_eq!(out.stdout, split(2));
 }
+
+/// A base's string section begins with an empty string, as a split one's may by damage or by chance.
+#[test]
+fn split_btf_is_known_by_its_names_when_a_base_is_given() {
+    let files = Files::new();
+    let base = files.write("vmlinux.btf", &base(4));
+    let damaged = files.write("drv.btf", &btf(&[&[18, STRUCT | 1, 4, 10, 1, 0]], b"\0rv\0"));
+    let said = run(&["check", "--format", "json", "--as", "6.12", "--kernel", &base, &damaged]);
+    assert!(said.stdout.contains("split"), "{}", said.stdout);
+    assert_eq!(said.status, Some(0), "{}{}", said.stdout, said.stderr);
+}
+
+/// Such a path leads to a file that says its size and cannot be mapped.
+#[test]
+fn large_btf_that_cannot_be_mapped_is_read() {
+    let real = std::path::Path::new("/sys/kernel/btf/vmlinux");
+    if !real.exists() {
+        eprintln!("skipped: this kernel shows no BTF in sysfs");
+        return;
+    }
+    let files = Files::new();
+    let link = files.path("linked.btf");
+    std::os::unix::fs::symlink(real, &link).expect("a link");
+    let said = run(&["check", "--btf-strength", "kernel", link.to_str().expect("UTF-8")]);
+    assert!(!said.stderr.contains("cannot be read"), "{}", said.stderr);
+}
+
+#[test]
+fn a_dump_reads_stdin() {
+    let mut child =
+        kvet(&["btf", "dump", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("kvet");
+    child.stdin.take().expect("a pipe").write_all(&base(4)).expect("written");
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success() && output.stdout.starts_with(b"[1] INT 'int'"));
+}

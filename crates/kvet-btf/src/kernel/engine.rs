@@ -87,6 +87,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) kept: Option<Vec<Fail<'a>>>,
     names_seen: Vec<u64>,
     strings_accepted: bool,
+    /// Strict strength: a type's length is not known, and nothing behind it was read.
+    pub(crate) cut: bool,
 }
 
 /// How many failed checks strict strength keeps.
@@ -121,6 +123,7 @@ impl<'a> Engine<'a> {
             kept: None,
             names_seen: Vec::new(),
             strings_accepted: false,
+            cut: false,
         }
     }
 
@@ -354,7 +357,10 @@ impl<'a> Engine<'a> {
                     self.report(fail)?;
                     match self.step_over(t) {
                         Some(len) => len,
-                        None => return Ok(()),
+                        None => {
+                            self.cut = true;
+                            return Ok(());
+                        }
                     }
                 }
             };

@@ -83,7 +83,7 @@ pub(crate) fn resolve_split<'a>(
     walker.engine.phase = Phase::Resolve;
     for t in btf.types() {
         walker.engine.id = t.id;
-        if walker.needs_resolve(t) && !walker.is_resolved(t.id) {
+        if walker.needs_resolve(t) && !walker.is_resolved(t.id) && !walker.resolve_at_once(t) {
             walker.resolve(t)?;
         }
         walker.engine.id = t.id;
@@ -212,9 +212,17 @@ impl<'a> Walker<'a, '_> {
 
     /// `btf_type_id_size`: the sized type that an id stands for, and its size.
     fn sized(&self, id: u32) -> Option<(Type<'a>, u32)> {
-        let t = self.get(id).filter(|&t| !has_no_size(t))?;
+        self.get(id).and_then(|t| self.sized_end(t))
+    }
+
+    /// [`Walker::sized`] of a type that is at hand.
+    #[inline]
+    fn sized_end(&self, t: Type<'a>) -> Option<(Type<'a>, u32)> {
+        if has_no_size(t) {
+            return None;
+        }
         self.size_of(t).or_else(|| {
-            let t = self.get(self.resolved_id(id)).filter(|&t| !has_no_size(t))?;
+            let t = self.get(self.resolved_id(t.id)).filter(|&t| !has_no_size(t))?;
             self.size_of(t)
         })
     }
@@ -255,9 +263,14 @@ impl<'a> Walker<'a, '_> {
     }
 
     fn pop(&mut self, state: State, id: u32, size: u32) {
-        let Some(vertex) = self.stack.pop() else { return };
-        self.set(vertex.t.id, state);
-        if let Some(i) = self.own.slot(vertex.t.id) {
+        if let Some(vertex) = self.stack.pop() {
+            self.finish(vertex.t.id, state, id, size);
+        }
+    }
+
+    fn finish(&mut self, of: u32, state: State, id: u32, size: u32) {
+        self.set(of, state);
+        if let Some(i) = self.own.slot(of) {
             if let Some(slot) = self.own.ids.get_mut(i) {
                 *slot = id;
             }
@@ -280,6 +293,29 @@ impl<'a> Walker<'a, '_> {
             self.set(t.id, State::Failed);
         }
         Ok(())
+    }
+
+    /// Pointers and modifiers whose target needs no more work, which most are, without the stack. What does not end
+    /// well here is left as it was, for the walk.
+    fn resolve_at_once(&mut self, t: Type<'a>) -> bool {
+        let step = match t.kind() {
+            Kind::Ptr => {
+                self.walk = Walk::Pointer;
+                self.ptr(t)
+            }
+            kind if kind.is_modifier() => {
+                self.walk = Walk::Undecided;
+                self.modifier(t)
+            }
+            _ => return false,
+        };
+        let Ok(Step::Done(id, size)) = step else { return false };
+        self.finish(t.id, State::Resolved, id, size);
+        let good = self.is_valid(t);
+        if !good {
+            self.finish(t.id, State::New, 0, 0);
+        }
+        good
     }
 
     fn walk_from(&mut self, t: Type<'a>) -> Result<(), Fail<'a>> {
@@ -341,7 +377,7 @@ impl<'a> Walker<'a, '_> {
 
     /// What a modifier or pointer ends at: a sized type, or void, a forward declaration, a prototype.
     fn concrete_or_opaque(&self, t: Type<'a>, next: Type<'a>) -> StepResult<'a> {
-        if let Some((sized, _)) = self.sized(next.id) {
+        if let Some((sized, _)) = self.sized_end(next) {
             return Ok(Step::Done(sized.id, 0));
         }
         let mut id = next.id;
@@ -392,7 +428,7 @@ impl<'a> Walker<'a, '_> {
         if let Some(end) = self.pending_pointer(next) {
             return Ok(Step::Wait(end));
         }
-        match self.sized(next.id) {
+        match self.sized_end(next) {
             Some((sized, _)) => Ok(Step::Done(sized.id, 0)),
             None => self.fail(Site::Details(t), "Invalid type_id"),
         }
@@ -470,7 +506,7 @@ impl<'a> Walker<'a, '_> {
         }
         // A modifier's concrete type is checked in its place, and named in the message.
         let (shown, target) = if target.kind().is_modifier() {
-            match self.sized(target.id) {
+            match self.sized_end(target) {
                 Some((sized, _)) if self.failed(sized.id) => return Ok(()),
                 Some((sized, _)) => (Member { target: sized.id(), ..member }, sized),
                 None => {

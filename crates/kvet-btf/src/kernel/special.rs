@@ -182,42 +182,52 @@ impl<'a> Parser<'a, '_> {
     /// The ids whose members make a structure worth looking into, as a bit set.
     fn looked_into(&self) -> Vec<u64> {
         let mut set = vec![0_u64; self.btf.type_count() as usize / 64 + 1];
+        let mut add = |id: u32| {
+            if let Some(word) = set.get_mut(id as usize / 64) {
+                *word |= 1 << (id % 64);
+            }
+        };
         let mut named = [false; LOOKED_INTO.len()];
+        let mut tagged = false;
         for t in self.btf.types() {
-            let wanted = match t.kind() {
+            match t.kind() {
                 Kind::Struct => {
                     let name = self.btf.name(t.name_off());
-                    name.starts_with(b"bpf_")
-                        && LOOKED_INTO
-                            .iter()
-                            .position(|&n| n == name)
-                            .is_some_and(|i| !std::mem::replace(&mut named[i], true))
+                    if name.starts_with(b"bpf_")
+                        && let Some(i) = LOOKED_INTO.iter().position(|&n| n == name)
+                        && !std::mem::replace(&mut named[i], true)
+                    {
+                        add(t.id);
+                    }
                 }
-                Kind::Ptr | Kind::Volatile => matches!(self.kptr(t), Ok(Some(_))),
-                _ => false,
-            };
-            if wanted && let Some(word) = set.get_mut(t.id as usize / 64) {
-                *word |= 1 << (t.id % 64);
+                Kind::TypeTag => tagged |= matches!(self.tag(t), Ok(Some(_))),
+                _ => {}
+            }
+        }
+        // Without the tag anywhere no pointer has it, and there are many to follow.
+        if tagged {
+            for t in self.btf.types().filter(|t| matches!(t.kind(), Kind::Ptr | Kind::Volatile)) {
+                if matches!(self.kptr(t), Ok(Some(_))) {
+                    add(t.id);
+                }
             }
         }
         set
     }
 
+    /// The `contains:` tags, and the structures for their names, when there are any.
     fn index(&mut self) {
-        for t in self.btf.types() {
-            match t.kind() {
-                Kind::Struct => {
-                    self.structs.entry(self.btf.name(t.name_off())).or_insert(t.id);
-                }
-                Kind::DeclTag => {
-                    if let Some(value) = self.btf.name(t.name_off()).strip_prefix(b"contains:") {
-                        self.contains
-                            .entry((t.target().0, t.component()))
-                            .and_modify(|v| *v = None)
-                            .or_insert(Some(value));
-                    }
-                }
-                _ => {}
+        for t in self.btf.types().filter(|t| t.kind() == Kind::DeclTag) {
+            if let Some(value) = self.btf.name(t.name_off()).strip_prefix(b"contains:") {
+                self.contains
+                    .entry((t.target().0, t.component()))
+                    .and_modify(|v| *v = None)
+                    .or_insert(Some(value));
+            }
+        }
+        if !self.contains.is_empty() {
+            for t in self.btf.types().filter(|t| t.kind() == Kind::Struct) {
+                self.structs.entry(self.btf.name(t.name_off())).or_insert(t.id);
             }
         }
     }

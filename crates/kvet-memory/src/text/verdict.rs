@@ -2,7 +2,7 @@
 
 use kvet_image::{Arch, VirtAddr};
 use kvet_tables::alternatives::x86;
-use kvet_tables::expected::{Class, Machine, PatchedText, Stage, Touched};
+use kvet_tables::expected::{Class, PatchedText, Touched, WithFeatures};
 
 use super::compare::{Compare, of_class};
 use super::{Audit, GuestMachine, Kind, Oddity, Step};
@@ -246,38 +246,11 @@ impl Compare<'_> {
         };
         let machine = GuestMachine::new(self.guest, self.context).ok()?;
         candidates.into_iter().find(|(feature, not)| {
-            let other = Other { machine: &machine, feature: *feature, present: !*not };
+            let changed = [(*feature, !*not)];
+            let other = WithFeatures { machine: &machine, changed: &changed };
             let text = PatchedText::of(self.context, &other);
             let bytes = text.bytes(case.start, case.memory.len());
             bytes.is_some_and(|bytes| bytes != case.expected && self.same(case, bytes))
         })
-    }
-}
-
-/// The guest's machine, but for one feature.
-struct Other<'m> {
-    machine: &'m dyn Machine,
-    feature: u16,
-    present: bool,
-}
-
-impl Machine for Other<'_> {
-    fn has(&self, feature: u16) -> bool {
-        if feature == self.feature { self.present } else { self.machine.has(feature) }
-    }
-    fn key_enabled(&self, key: VirtAddr) -> Option<bool> {
-        self.machine.key_enabled(key)
-    }
-    fn pointer(&self, at: VirtAddr) -> Option<u64> {
-        self.machine.pointer(at)
-    }
-    fn raw(&self, at: VirtAddr, into: &mut [u8]) -> bool {
-        self.machine.raw(at, into)
-    }
-    fn stage(&self) -> Stage {
-        self.machine.stage()
-    }
-    fn slide(&self) -> u64 {
-        self.machine.slide()
     }
 }

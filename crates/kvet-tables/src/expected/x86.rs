@@ -446,13 +446,17 @@ impl<'c, 'a> Patcher<'c, 'a> {
         }
     }
 
-    /// `ftrace_init`: every call of `__fentry__` becomes a nop (arch/x86/kernel/ftrace.c, `ftrace_make_nop`).
+    /// `ftrace_init`: every call of `__fentry__` becomes a nop (arch/x86/kernel/ftrace.c, `ftrace_make_nop`); a place
+    /// that holds something else stays, and ftrace gives up there.
     fn ftrace(&self, text: &mut PatchedText) {
         let bounds = Bounds::locate(self.image, "__mcount_loc", "__start_mcount_loc", "__stop_mcount_loc");
         let (words, _) = bounds.as_ref().and_then(|b| b.bytes(self.image)).unwrap_or(&[]).as_chunks::<8>();
         for (i, word) in words.iter().enumerate() {
             let at = VirtAddr(u64::from_le_bytes(*word));
-            text.put(at, self.nops.live(), Owner::of(Class::Ftrace, i));
+            let patched = text.bytes(at, 5).is_some_and(|old| old[0] == 0xe8 || old == NOPS[5]);
+            if patched {
+                text.put(at, self.nops.live(), Owner::of(Class::Ftrace, i));
+            }
         }
     }
 

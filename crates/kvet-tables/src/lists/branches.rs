@@ -67,6 +67,44 @@ pub(crate) fn branch(bytes: &[u8], addr: VirtAddr) -> Option<Branch> {
     Some(Branch { op, len, target: next.wrapping_offset(i64::from(i32::from_le_bytes(*distance))) })
 }
 
+/// Bytes that are looked through at once: they stay in the nearest cache for the four passes over them.
+const BLOCK: usize = 4096;
+/// Distances that are compared at once.
+const GROUP: usize = 16;
+
+/// Calls `found` with each offset of four bytes that, taken as a distance from behind themselves, lead to at most `span`
+/// behind a place: `next` is the distance from there to the end of the first four. In no order.
+fn distances_into(bytes: &[u8], next: u32, span: u32, mut found: impl FnMut(usize)) {
+    let leads = |from: u32, word: [u8; 4]| from.wrapping_add(u32::from_le_bytes(word)) <= span;
+    let from = |at: usize| next.wrapping_add(at as u32);
+    for block_at in (0..bytes.len()).step_by(BLOCK) {
+        // Three bytes of the next block belong to distances that begin in this one.
+        let end = bytes.len().min(block_at + BLOCK + 3);
+        for start in block_at..end.min(block_at + 4) {
+            let (words, _) = bytes[start..end].as_chunks::<4>();
+            let (groups, rest) = words.as_chunks::<GROUP>();
+            for (i, group) in groups.iter().enumerate() {
+                let at = start + i * 4 * GROUP;
+                // Without a branch for each, so that the compiler compares several at once.
+                let mut any = false;
+                for (i, word) in group.iter().enumerate() {
+                    any |= leads(from(at).wrapping_add(4 * i as u32), *word);
+                }
+                if any {
+                    (0..GROUP)
+                        .map(|i| at + 4 * i)
+                        .zip(group)
+                        .filter(|(at, word)| leads(from(*at), **word))
+                        .for_each(|(at, _)| found(at));
+                }
+            }
+            let rest_at = start + groups.len() * 4 * GROUP;
+            let rest = (0..rest.len()).map(|i| rest_at + 4 * i).zip(rest);
+            rest.filter(|(at, word)| leads(from(*at), **word)).for_each(|(at, _)| found(at));
+        }
+    }
+}
+
 /// The thunks of an image, and the branches to them that its text has.
 #[derive(Default)]
 pub(crate) struct Branches {
@@ -122,16 +160,11 @@ impl Branches {
         let (first, span) = (first.0 as u32, (last.0 - first.0).min(u64::from(u32::MAX)) as u32);
         let mut found = Vec::new();
         for (start, bytes) in text.parts() {
-            let mut next = (start.0 as u32).wrapping_add(4).wrapping_sub(first);
-            for (i, window) in bytes.windows(4).enumerate() {
-                let distance = u32::from_le_bytes([window[0], window[1], window[2], window[3]]);
-                // 32 bits are enough to pass by all that go elsewhere.
-                if next.wrapping_add(distance) <= span {
-                    found.extend(self.ending_at(bytes, *start, i));
-                }
-                next = next.wrapping_add(1);
-            }
+            let next = (start.0 as u32).wrapping_add(4).wrapping_sub(first);
+            // 32 bits are enough to pass by all that go elsewhere.
+            distances_into(bytes, next, span, |at| found.extend(self.ending_at(bytes, *start, at)));
         }
+        found.sort_unstable_by_key(|(addr, _)| *addr);
         self.found = found;
     }
 
@@ -173,4 +206,30 @@ fn of_kernel(image: &Image) -> Vec<(VirtAddr, Thunk)> {
         thunks.extend((0..16).filter_map(slot));
     }
     thunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_found_at_every_offset() {
+        let lens = [0, 1, 3, 4, 5, 67, BLOCK - 1, BLOCK, BLOCK + 2, 2 * BLOCK + 3];
+        for len in lens {
+            // All lead to 7 behind the place, none of the background does.
+            let mut bytes = vec![0x90; len];
+            let mut expected = Vec::new();
+            for at in [0, 4, 9, 61, 66, BLOCK - 6, BLOCK - 2, BLOCK + 5, 2 * BLOCK - 1] {
+                let distance = 7_u32.wrapping_sub(1000).wrapping_sub(at as u32);
+                if let Some(place) = bytes.get_mut(at..at + 4) {
+                    place.copy_from_slice(&distance.to_le_bytes());
+                    expected.push(at);
+                }
+            }
+            let mut found = Vec::new();
+            distances_into(&bytes, 1000, 8, |at| found.push(at));
+            found.sort_unstable();
+            assert_eq!(found, expected, "of {len} bytes");
+        }
+    }
 }

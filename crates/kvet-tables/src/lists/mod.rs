@@ -35,4 +35,4 @@ pub use retpolines::Retpolines;
 pub use returns::Returns;
 
 pub(crate) use read::{distances, limit};
-pub(crate) use words::{hex, place};
+pub(crate) use words::{bugs, hex, place};

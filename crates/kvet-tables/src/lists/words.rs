@@ -22,7 +22,7 @@ pub(super) fn warnings<'a>(context: &Context<'a>, function: &str) -> Vec<Bug<'a>
 }
 
 /// The BUGs of such a function.
-pub(super) fn bugs<'a>(context: &Context<'a>, function: &str) -> Vec<Bug<'a>> {
+pub(crate) fn bugs<'a>(context: &Context<'a>, function: &str) -> Vec<Bug<'a>> {
     of(context, function, false)
 }
 

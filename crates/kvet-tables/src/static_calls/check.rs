@@ -83,6 +83,10 @@ fn arm64(image: &Image) -> Option<TableReport> {
     })
 }
 
+/// Seen by booting such a kernel in QEMU: not a byte comes out, and the log buffer is empty.
+const BEFORE_EXCEPTIONS: &str =
+    "in setup_arch, before exceptions are handled and early_printk is set up: the kernel halts in silence";
+
 struct Checker<'a> {
     context: &'a Context<'a>,
     image: &'a Image,
@@ -335,6 +339,9 @@ impl<'a> Checker<'a> {
     /// Adds the line of `__static_call_validate`, when it does not accept what stands at the site. vmlinux comes
     /// to it on every boot, a module whenever it is loaded.
     fn with_validation(&self, finding: Finding, call: &StaticCall) -> Finding {
+        if let Some(line) = self.early_fault(call.key) {
+            return finding.with("when", BEFORE_EXCEPTIONS).at_boot(line, true);
+        }
         let bytes = self.image.bytes_up_to(call.site, 6);
         let Some(opcode) = bytes.first() else { return finding };
         let accepted = match form(bytes, call.site) {
@@ -346,7 +353,12 @@ impl<'a> Checker<'a> {
             return finding;
         }
         let place = self.image.symbolize(call.site).unwrap_or_else(|| format!("{:#x}", call.site));
-        let line = format!("unexpected static_call insn opcode {opcode:#x} at {place}");
+        let line = if self.is_in_the_table(call.site) {
+            // static_call_sort_entries() has moved what stands there: which byte it will be is not followed.
+            "unexpected static_call insn opcode 0x".to_owned()
+        } else {
+            format!("unexpected static_call insn opcode {opcode:#x} at {place}")
+        };
         match self.image.module_name() {
             Some(module) => {
                 finding.at_boot_when(line, self.fatal, format!("when the module {module} is loaded"))
@@ -359,6 +371,19 @@ impl<'a> Checker<'a> {
                 )
                 .at_boot(line, self.fatal),
         }
+    }
+
+    fn is_in_the_table(&self, addr: VirtAddr) -> bool {
+        let bounds = &self.table.bounds;
+        addr.0.checked_sub(bounds.start.0).is_some_and(|offset| offset < bounds.len())
+    }
+
+    /// How a kernel dies whose key is nowhere: before it transforms a key's first site, `__static_call_init` writes to
+    /// `key->sites`. setup_arch has no page fault handler yet but the one for early exceptions.
+    fn early_fault(&self, key: VirtAddr) -> Option<String> {
+        let fault = crate::mapped::page_fault(self.image, key.checked_add(8)?)?;
+        let vector = if fault.starts_with("general protection") { 0x0d } else { 0x0e };
+        Some(format!("PANIC: early exception {vector:#04x}"))
     }
 
     fn report_size(&mut self) {
@@ -431,6 +456,10 @@ impl<'a> Checker<'a> {
                 self.described_key(call.key)
             ),
         );
+        let finding = match self.early_fault(call.key) {
+            Some(line) => finding.with("when", BEFORE_EXCEPTIONS).at_boot(line, true),
+            None => finding,
+        };
         self.findings
             .push(finding.advice(
                 "the entry's key field is wrong: compare it with the object file it was linked from",

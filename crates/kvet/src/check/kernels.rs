@@ -75,7 +75,7 @@ impl Kernels {
                     return Err(format!("--kernel {}: is a module: expected a kernel", text::path(path)));
                 }
                 Opened::Image(image) => kernels.given = Some(image),
-                Opened::Btf(data) => kernels.given_btf = Some(BtfFile::new(path, data, rules)),
+                Opened::Btf(data) => kernels.given_btf = Some(BtfFile::new(path, data.into_vec(), rules)),
             }
             return Ok(kernels);
         }

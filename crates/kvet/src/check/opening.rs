@@ -10,8 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kvet_btf::Header;
 use kvet_image::{Error, Image, Kind};
 
+use crate::bytes::Bytes;
+
 /// Endless input ends at a size that no kernel has.
 const MAX_STREAM: u64 = 4 << 30;
+
+/// BTF in a file up to this length is read, not mapped.
+const READ_MAX: u64 = 256 << 10;
 
 /// Where the running kernel shows its BTF and its modules'.
 const SYSFS: &str = "/sys/kernel/btf";
@@ -34,14 +39,13 @@ pub enum Opened {
     /// A kernel or module.
     Image(Arc<Image>),
     /// BTF by itself.
-    Btf(Vec<u8>),
+    Btf(Bytes),
 }
 
 /// Opens a file, a pipe, or stdin (`-`).
 ///
 /// What is named `.btf` or stands in `/sys/kernel/btf` is BTF, damaged or not; other files are when they begin
-/// as BTF does. BTF is read and not mapped: sysfs files can be mapped on few kernels, and some say that they
-/// are empty.
+/// as BTF does.
 ///
 /// # Errors
 /// As [`Image::open`].
@@ -50,11 +54,11 @@ pub fn open(path: &Path, debug: Option<&Debug>) -> Result<Opened, Error> {
     let is_pipe = |path| std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
     let mut image = match path {
         stdin if stdin == Path::new("-") => match read(io::stdin().lock()).map_err(fail)? {
-            bytes if is_btf(&bytes) => return Ok(Opened::Btf(bytes)),
+            bytes if is_btf(&bytes) => return Ok(Opened::Btf(Bytes::Owned(bytes))),
             bytes => Image::from_bytes(path, bytes),
         },
         pipe if is_pipe(pipe) => match File::open(pipe).and_then(read).map_err(fail)? {
-            bytes if is_btf(&bytes) => return Ok(Opened::Btf(bytes)),
+            bytes if is_btf(&bytes) => return Ok(Opened::Btf(Bytes::Owned(bytes))),
             bytes => Image::from_bytes(path, bytes),
         },
         file if is_named_btf(file) || begins_as_btf(file) => {
@@ -82,11 +86,19 @@ fn begins_as_btf(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| is_btf(&start))
 }
 
-/// Reads a file that may say that it is empty and is not.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// A file's bytes: mapped when it is a large one on a disk. Files of sysfs can be mapped on few kernels, and some say
+/// that they are empty: those are read. Of small ones each page costs a fault either way.
+fn read_file(path: &Path) -> io::Result<Bytes> {
     let file = File::open(path)?;
-    let said = file.metadata()?.len().min(MAX_STREAM);
-    read_into(Vec::with_capacity(usize::try_from(said).unwrap_or(0) + 1), file)
+    let metadata = file.metadata()?;
+    if metadata.is_file()
+        && metadata.len() > READ_MAX
+        && let Ok(mapped) = Bytes::map(&file)
+    {
+        return Ok(mapped);
+    }
+    let said = metadata.len().min(MAX_STREAM);
+    read_into(Vec::with_capacity(usize::try_from(said).unwrap_or(0) + 1), file).map(Bytes::Owned)
 }
 
 /// Reads what cannot be mapped.

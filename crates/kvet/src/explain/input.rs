@@ -5,31 +5,14 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::bytes::Bytes;
+
 /// A file longer than this is mapped, not read.
 const READ_MAX: u64 = 4 << 20;
 
 /// What comes through a pipe or out of a compressed file is kept up to this length, so that rules can quote it.
 /// Longer logs are parsed as they come, and only the lines of reports are kept.
 const KEEP_MAX: usize = 64 << 20;
-
-/// A log's bytes.
-pub enum Bytes {
-    /// A mapping of the file.
-    Mapped(memmap2::Mmap),
-    /// In memory.
-    Owned(Vec<u8>),
-}
-
-impl std::ops::Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Bytes::Mapped(map) => map,
-            Bytes::Owned(bytes) => bytes,
-        }
-    }
-}
 
 /// What was opened: all bytes at once, or a stream that is too long to keep.
 pub enum Input {
@@ -61,24 +44,13 @@ pub fn open(path: &Path) -> Result<Input, String> {
     file.rewind().map_err(fail)?;
     match decompressor(&start[..len]) {
         Some(_) => stream(Box::new(file)).map_err(fail),
-        None if metadata.len() > READ_MAX => {
-            map(&file).map(|map| Input::Whole(Bytes::Mapped(map))).map_err(fail)
-        }
+        None if metadata.len() > READ_MAX => Bytes::map(&file).map(Input::Whole).map_err(fail),
         None => {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(fail)?;
             Ok(Input::Whole(Bytes::Owned(of_windows(bytes))))
         }
     }
-}
-
-/// Maps a whole file.
-#[allow(unsafe_code)]
-fn map(file: &File) -> io::Result<memmap2::Mmap> {
-    // SAFETY: the mapping is read only. Another process that truncates the file while we read raises SIGBUS and ends
-    // kvet: the price of not copying gigabytes, and no memory unsafety. Bytes that change under us are only ever
-    // parsed with checks, as any hostile input.
-    unsafe { memmap2::Mmap::map(file) }
 }
 
 /// Wraps a stream in what decompresses it.

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 pub use excerpt::Excerpt;
 
+use crate::bytes::Bytes;
 use crate::cli::{Color, ExplainArgs, ExplainFormat};
 use crate::exit::Exit;
 use crate::progress::complain;
@@ -141,7 +142,7 @@ fn outcomes(paths: &[PathBuf], kernel: Option<&Kernel>, quoted: bool) -> Result<
 fn default_input() -> Result<(PathBuf, Input), String> {
     if io::stdin().is_terminal() {
         let log = input::running_kernel()?;
-        return Ok(("running kernel".into(), Input::Whole(input::Bytes::Owned(log))));
+        return Ok(("running kernel".into(), Input::Whole(Bytes::Owned(log))));
     }
     Ok(("-".into(), input::open(Path::new("-"))?))
 }

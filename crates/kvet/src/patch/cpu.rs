@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use kvet_image::{Arch, Image, VirtAddr};
 use kvet_lab::init::Init;
-use kvet_lab::voice::{Milestone, Success};
-use kvet_lab::{Initrd, Limits, Machine, Qemu, Request};
+use kvet_lab::{Initrd, Machine, Qemu};
 use kvet_memory::text::GuestMachine;
 use kvet_memory::{Guest, Memory};
 use kvet_tables::Context;
@@ -223,21 +222,7 @@ impl Asked<'_, '_> {
 
 /// A guest's memory when it has come to its first user space.
 fn halted(machine: &Machine, qemu: &Qemu, timeout: Duration) -> Result<std::fs::File, String> {
-    let nonce = format!("patch-{:x}", std::process::id());
-    let initrd = kvet_lab::anonymous_with("kvet-initrd", &Init::Wait.initramfs(machine.arch, &nonce))
-        .map_err(|e| format!("a file in memory: {e}"))?;
-    let request = Request {
-        machine,
-        qemu,
-        initrd: Some(&initrd),
-        snapshot: None,
-        success: &Success::Marker(Init::STARTS.into()),
-        limits: Limits { timeout, quiet: timeout, enough: None },
-        complaints_fail: false,
-        keep_memory: None,
-        stop: &|| false,
-    };
-    let halted = kvet_lab::halt(&request, Milestone::Success).map_err(|e| e.to_string())?;
+    let halted = kvet_lab::halt_in_user_space(machine, qemu, timeout).map_err(|e| e.to_string())?;
     halted.memory.ok_or_else(|| {
         let console = String::from_utf8_lossy(&halted.console.bytes).into_owned();
         let lines: Vec<&str> = console.lines().collect();

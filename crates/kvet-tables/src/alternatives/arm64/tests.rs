@@ -85,6 +85,20 @@ fn a_capability_out_of_range_is_found_and_the_kernel_is_silent() {
 }
 
 #[test]
+fn a_capability_far_out_of_range_is_looked_up_behind_the_stack() {
+    let fault = |cpucap: u16| damaged(|k| k.entries[45].cpucap = cpucap).at_boot;
+    assert_eq!(fault(2_000), None);
+    let perhaps = fault(6_000).expect("a fault, depending on the stack");
+    assert!(perhaps.fatal && perhaps.when.is_some_and(|when| when.contains("744 bytes")));
+    let always = fault(0x7fff).expect("a fault");
+    assert!(
+        always.fatal
+            && always.when.is_none()
+            && always.line.starts_with("Unable to handle kernel paging request")
+    );
+}
+
+#[test]
 fn a_single_capability_in_range_is_found_by_those_that_agree() {
     for (index, found, expected) in [(16, 3, 2), (42, 2, 3), (44, 1, 0), (69, 2, 4)] {
         let f = damaged(|k| k.entries[index].cpucap = found | (k.entries[index].cpucap & CALLBACK_BIT));

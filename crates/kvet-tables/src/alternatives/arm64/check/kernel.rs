@@ -6,12 +6,24 @@
 //! `BUG_ON(alt_len != 0)` for cpucap == ARM64_CB_PATCH, else `BUG_ON(alt_len != orig_len)`.
 //!
 //! From 6.1 on: passed over when `cpus_have_cap()` is false, which includes every number of ARM64_NCAPS or more;
-//! then the same two BUG_ONs by bit 15.
+//! then the same two BUG_ONs by bit 15. Before that, `test_bit()` looks at the mask without a look at the number: the
+//! mask of the second pass (`__apply_alternatives_multi_stop()`) is on the stack of a stopper thread, and a number that
+//! is large enough leads off that stack, into the gap behind it.
 
 use kvet_finding::{Finding, Severity, Value};
 
 use super::{Applied, Checker};
 use crate::alternatives::arm64::entry::{Alternative, CallbackMarker};
+
+/// What of its stack a stopper thread uses at most down to the mask, in bytes: 712 on 6.1, `kthread()` to
+/// `__apply_alternatives_multi_stop()`.
+const STOPPER_DEPTH: u32 = 2048;
+
+/// What it uses at least: a `pt_regs` stands at the end of every stack.
+const STOPPER_DEPTH_LEAST: u32 = 34 * 8;
+
+/// What the kernel says of an address where nothing is mapped (arch/arm64/mm/fault.c, `die_kernel_fault`).
+const FAULT: &str = "Unable to handle kernel paging request at virtual address";
 
 /// Entries of one object stand at most this far apart in the table.
 const MAX_GAP: usize = 256;
@@ -119,11 +131,33 @@ impl Checker<'_> {
 
     fn unknown(&self, index: usize, capability: u16) -> Finding {
         let count = self.capabilities.count.unwrap_or(0);
-        let message = format!(
+        let reads = self.reads_behind_the_stack(capability);
+        let mut message = format!(
             "capability {capability} does not exist: this kernel's ARM64_NCAPS is {count}. cpus_have_cap() is \
              false for it, so the site is never patched, whatever the CPU"
         );
-        self.finding("alternatives/unknown-capability", Severity::Error, index, message).advice(STALE)
+        if reads != Applied::Never {
+            message.push_str(
+                ", if the kernel survives looking its bit up, behind the end of a bitmap on a stack",
+            );
+        }
+        let finding = self.finding("alternatives/unknown-capability", Severity::Error, index, message);
+        self.at_boot(finding, FAULT, reads).advice(STALE)
+    }
+
+    /// Whether the kernel faults when it looks up a number's bit. A module's entries are looked up on the stack of
+    /// whoever loads it, which is deep: nothing is said of those.
+    fn reads_behind_the_stack(&self, capability: u16) -> Applied {
+        let behind = u32::from(capability) / 64 * 8;
+        if self.is_module || behind < STOPPER_DEPTH_LEAST {
+            Applied::Never
+        } else if behind < STOPPER_DEPTH {
+            Applied::When(format!(
+                "the entry's word of the mask, {behind} bytes behind the mask's start, is past the stack's end"
+            ))
+        } else {
+            Applied::Always
+        }
     }
 
     /// Up to 6.0, a number behind ARM64_CB_PATCH falls through both tests and is taken for a callback.

@@ -71,6 +71,8 @@ fn twice_the_input_takes_twice_the_time() {
             1 << 20,
         ),
         ("boots", "[    0.000000] Linux version 6.1.0 (a@b) (gcc) #1 SMP\n", 1 << 20),
+        ("objects", "{\"msg\":\"BUG: \\u0041\\n[    1.000000] Oops: 0000 [#1]\"}\n", 1 << 20),
+        ("objects without a message", "{\"a\":\"BUG: {\"b\":", 1 << 20),
         ("pstore", "Panic#1 Part1\n<4>[    1.000000] x\n", 1 << 20),
         ("stalls", "[    1.000000] rcu: INFO: rcu_sched self-detected stall on CPU\n", 1 << 20),
     ];
@@ -85,8 +87,13 @@ fn twice_the_input_takes_twice_the_time() {
             };
             (0..3).map(|_| once()).fold(f64::INFINITY, f64::min)
         };
-        let (one, two) = (time(*size), time(2 * size));
-        // Below this, the clock and the first use of tables are all there is to measure.
+        // Below 0.02 s, the clock and the first use of tables are all there is to measure. A neighbour on the same core
+        // slows one of the two down now and then; what is not linear is slow each time.
+        let measured = || (time(*size), time(2 * size));
+        let (one, two) = (0..4)
+            .map(|_| measured())
+            .find(|(one, two)| *two < 0.02 || *two < 2.5 * one)
+            .unwrap_or_else(&measured);
         if two > 0.02 && two > 2.5 * one {
             slow.push(format!("{name}: {one:.4} s, twice as much {two:.4} s"));
         }

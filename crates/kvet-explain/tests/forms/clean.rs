@@ -16,6 +16,16 @@ ACPI Warning: SystemIO range 0x0000000000000428-0x000000000000042F conflicts wit
 ACPI: Deleted _OSI(Windows 2012)
 MDS CPU bug present and SMT on, data leak possible. See https://www.kernel.org/doc/html/latest/admin-guide/hw-vuln/mds.html for more details.
 Spectre V2 : Mitigation: Retpolines
+CPU0: Spectre BHB: enabling workaround
+SError handling: none
+panic on oom enabled
+refcount_t based debugging enabled
+usercopy: bypass enabled
+BPF: JIT enabled
+alternatives: selftest passed
+kvm [1]: nVHE hyp panic handler installed
+rootfs image is not initramfs (no cpio magic); looks like an initrd
+{1}[Hardware Error]: It has been corrected by h/w and requires no further action
 Spectre V2 : Kernel not compiled with retpoline; no mitigation available!
 x86/fpu: x87 FPU will use FXSAVE
 x86/cpu: SGX disabled or unsupported by BIOS.
@@ -141,6 +151,10 @@ Run /sbin/init as init process";
 /// What programs write on the same console.
 pub const USER_SPACE: &str = "\
 BUG: this is a shell script's
+\"Synchronous Abort\" handler, esr 0x96000004
+WARNING: BL31: cortex_a53: CPU workaround for 835769 was missing!
+ERROR:   BL2: Failed to load image id 3
+[FAILED] Failed to start foo.service - Foo.
 # BUG: KASAN is not in this kernel
 # selftests: mm: test of BUG: Bad page state
 ok 1 BUG: test

@@ -87,7 +87,10 @@ pub fn run(args: &ExplainArgs, color: Color) -> Exit {
         ExplainFormat::Json => render::json::write(&outcomes, &mut out),
         ExplainFormat::Kcidb => render::kcidb::write(&outcomes, &ids(args), &mut out),
     };
-    match result.and_then(|()| out.flush()) {
+    let result = result.and_then(|()| out.flush());
+    // The process ends with this command: thousands of reports need not be taken apart one by one before.
+    std::mem::forget(outcomes);
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&format!("stdout: cannot be written: {error}"));
             Exit::Unanswered

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use kvet_console::{Arch, Code, CpuContext, Frame, Object, Phase, Register, Trace, Trap};
 use kvet_explain::symbols::{Resolved, ResolvedFrame, Verdict};
 use kvet_explain::{Diagnosis, Explained};
+use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use super::super::contract::write_json;
@@ -20,11 +21,30 @@ pub const SCHEMA: &str = "kvet-explain/1";
 /// Writes the document, one log a line. A log that cannot be read has `error` and no reports.
 pub fn write(outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{{\"schema\":\"{SCHEMA}\",\"logs\":[")?;
-    for (index, outcome) in outcomes.iter().enumerate() {
-        out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        write_json(&log(outcome), out)?;
+    let mut between: &[u8] = b"\n";
+    let mut begin = |out: &mut dyn Write| out.write_all(std::mem::replace(&mut between, b",\n"));
+    for some in outcomes.chunks(AT_ONCE) {
+        // One log may be long: it is written as it is made.
+        if let [outcome] = some {
+            begin(out)?;
+            write_json(&log(outcome), out)?;
+            continue;
+        }
+        for text in some.par_iter().map(written).collect::<Vec<_>>() {
+            begin(out)?;
+            out.write_all(&text?)?;
+        }
     }
     out.write_all(b"\n]}\n")
+}
+
+/// So many logs are made into text at once, by all processors.
+const AT_ONCE: usize = 128;
+
+fn written(outcome: &Outcome) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    write_json(&log(outcome), &mut text)?;
+    Ok(text)
 }
 
 #[derive(Serialize)]

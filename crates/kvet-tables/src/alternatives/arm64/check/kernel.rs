@@ -49,6 +49,12 @@ impl Checker<'_> {
     fn check_with_bit(&mut self, index: usize) {
         let entry = self.entries[index];
         let Some(capability) = self.marker.capability(&entry) else { return };
+        // The bit is looked up before anything else is compared.
+        if self.is_unknown(capability) && self.reads_behind_the_stack(capability) != Applied::Never {
+            let finding = self.unknown(index, capability);
+            self.error(finding);
+            return;
+        }
         let finding = if self.marker.marks(&entry) {
             (entry.alt_len != 0).then(|| self.callback_with_length(index, self.applied(capability)))
         } else {

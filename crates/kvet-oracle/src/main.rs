@@ -97,7 +97,11 @@ fn write_damaged(kernel: &str, wanted: &Wanted<'_>, seed: &str, copy: &str) -> R
 
 fn show_boot(kernel: &str) -> Result<bool, Failure> {
     let boot = campaign::undamaged(&open(kernel)?)?;
-    let line = boot.first_failure().unwrap_or("(no failure)");
+    let nothing = match boot.end {
+        boot::End::Booted => "(no failure)",
+        _ => "(it does not boot, and no console shows why: `kvet boot` reads its log out of its memory)",
+    };
+    let line = boot.first_failure().unwrap_or(nothing);
     writeln!(std::io::stdout(), "{line}")?;
     Ok(boot.end == boot::End::Booted)
 }
